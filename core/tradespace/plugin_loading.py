@@ -7,11 +7,12 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,11 +40,13 @@ class LoadedPlugin:
 
 def discover(extra: tuple[Path, ...]) -> tuple[LoadedPlugin, ...]:
     """Installed plugins sorted by entry point, then the unpackaged ones in the given order."""
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, _distribution(point), point.value))
-    installed = [
-        _isolated(PluginStatus(point.name, *_distribution(point), hookspecs.CONTRACT), point.load) for point in points
-    ]
-    return (*installed, *(_unpackaged(path) for path in dict.fromkeys(path.absolute() for path in extra)))
+    installed: dict[str, list[LoadedPlugin]] = {}
+    for distribution in filter(_has_plugins, distributions()):
+        name, version = _identity(distribution)
+        if name not in installed:  # the first on the path is the one that Python imports
+            installed[name] = list(_installed(distribution, name, version))
+    found = sorted(itertools.chain(*installed.values()), key=lambda p: (p.status.name, p.status.distribution))
+    return (*found, *(_unpackaged(path) for path in dict.fromkeys(path.absolute() for path in extra)))
 
 
 def import_path(path: str, what: str) -> Any:
@@ -85,12 +88,34 @@ def describe(error: BaseException, limit: int = 400) -> str:
     return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
+def _has_plugins(distribution: Distribution) -> bool:
+    """Looks at the raw text first: parsing the metadata of everything installed would cost ten times as much."""
+    try:
+        return ENTRY_POINTS in (distribution.read_text("entry_points.txt") or "")
+    except UnicodeError:
+        return True
+    except OSError:
+        return False
+
+
+def _identity(distribution: Distribution) -> tuple[str, str]:
     """Name and version; metadata of strangers may be damaged, which must not stop the others."""
     try:
-        return (point.dist.name, point.dist.version) if point.dist is not None else ("unknown", "unknown")
+        return str(distribution.name), str(distribution.version)
     except Exception:
-        return ("unknown", "unknown")
+        return f"unreadable metadata {id(distribution)}", "unknown"
+
+
+def _installed(distribution: Distribution, name: str, version: str) -> Iterator[LoadedPlugin]:
+    """The plugins of one distribution; an unreadable list of entry points is the failure of that distribution."""
+    try:
+        points = sorted((point.name, point) for point in distribution.entry_points.select(group=ENTRY_POINTS))
+    except Exception as error:
+        status = PluginStatus(name, name, version, hookspecs.CONTRACT)
+        yield LoadedPlugin(replace(status, error=f"its entry points cannot be read: {describe(error)}"), {})
+        return
+    for plugin, point in points:
+        yield _isolated(PluginStatus(plugin, name, version, hookspecs.CONTRACT), point.load)
 
 
 def _unpackaged(path: Path) -> LoadedPlugin:
