@@ -1,0 +1,321 @@
+"""Metrics, evaluators and problems: what a design costs, and what the user asks of it.
+
+An `Evaluator` prices designs in natural units and directions. A `Problem` adds objectives and constraints chosen by
+the user; only here are directions turned, so optimizers always minimise and nobody else negates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace import expressions, units
+from tradespace.designs import Designs, Space
+from tradespace.errors import PluginError, ProblemError, UnknownName
+from tradespace.expressions import Expression
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number an evaluator gives: SI unit, the direction that is better, and one line of meaning."""
+
+    name: str
+    unit: str
+    direction: Literal["min", "max"]
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("min", "max"):
+            raise ProblemError("a metric's direction is 'min' or 'max'", value=self.direction, where=self.name)
+
+
+@dataclass(frozen=True)
+class Prices(Mapping[str, Array]):
+    """Metrics of N designs, ``(N,)`` float64 each, and graded violations (relative amounts, feasible <= 0)."""
+
+    values: Mapping[str, Array]
+    violations: Mapping[str, Array] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: Any) -> Prices:
+        return Prices({k: v[rows] for k, v in self.values.items()}, {k: v[rows] for k, v in self.violations.items()})
+
+
+@dataclass(frozen=True)
+class ChainTerm:
+    """A metric as a sum over a chain: ``unary[i, s]`` for entry i in state s, ``pair[i, s, t]`` for entries i, i+1.
+
+    ``exact=False``: the true metric is at least the sum (for "min" metrics): an additive minorant.
+    """
+
+    unary: Array  # (n, S)
+    pair: Array | None = None  # (n - 1, S, S)
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What an evaluator knows of its own form. ``variables`` are Choices of one length n; the state of an entry is
+    the mixed-radix number of their codes, last variable fastest. ``limits``: violations of the form
+    ``sum(unary) / limit - 1 <= 0``. Other variables of the space must not lower any term."""
+
+    variables: tuple[str, ...]
+    terms: Mapping[str, ChainTerm]  # metric -> form; direction "min" metrics only
+    limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """What `search` needs of an object: nothing is registered, nothing is inherited.
+
+    ``price`` may return `Prices` or a plain dict of metrics, shapes ``(N,)``; it must be pure: a design has one price
+    in any batch, order and process. Optional members, used where present: ``repair(designs) -> Designs`` (called
+    before price), ``explain(design) -> Plan``, ``structure() -> Structure | None``, ``deterministic: bool`` (False
+    for measurements: logged and never measured again), ``substitutes: Sequence[Sourced]``.
+    """
+
+    space: Space
+    metrics: tuple[Metric, ...]
+
+    def price(self, designs: Designs) -> Prices | Mapping[str, Array]: ...
+
+
+@dataclass(frozen=True)
+class Declined:
+    """Why an evaluator does not take a pair of workload and target. Falsy, so ``if factory.accepts(...)`` reads."""
+
+    reason: str
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class EvaluatorFactory(Protocol):
+    """What the hook ``tradespace_evaluators`` names. ``fidelity`` ranks factories that accept the same pair."""
+
+    fidelity: int
+
+    def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined: ...
+    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> Evaluator: ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An expression to be made small or large. ``text`` is as the user wrote it."""
+
+    text: str
+    expression: Expression
+    direction: Literal["min", "max"]
+    unit: str
+
+    @property
+    def name(self) -> str:
+        return self.expression.text
+
+    def minimised(self, values: Array) -> Array:
+        return -values if self.direction == "max" else values
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """``expression <= limit`` or ``>= limit``; violations are relative to the limit (absolute for a limit of 0)."""
+
+    text: str
+    expression: Expression
+    sense: Literal["<=", ">="]
+    limit: float
+    unit: str
+
+    def violation(self, values: Mapping[str, Array]) -> Array:
+        over = np.asarray(self.expression(values), np.float64) - self.limit
+        over = -over if self.sense == ">=" else over
+        return np.nan_to_num(over / (abs(self.limit) or 1.0), nan=1e300, posinf=1e300, neginf=-1e300)
+
+    def relaxed(self, violation: float) -> str:
+        """The constraint that a design with this violation just meets, as text."""
+        sign = 1.0 if self.sense == "<=" else -1.0
+        value = self.limit + sign * violation * (abs(self.limit) or 1.0)
+        return f"{self.expression.text}{self.sense}{units.format(value, self.unit)}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What optimizers and archives see of N designs: ``objectives`` (N, M) minimised, ``violations`` (N, K)."""
+
+    objectives: Array
+    violations: Array
+    prices: Prices
+
+    @property
+    def violation(self) -> Array:
+        """``(N,)`` total amount by which constraints are broken; 0 = feasible."""
+        return np.maximum(self.violations, 0.0).sum(axis=1)
+
+    @property
+    def feasible(self) -> NDArray[np.bool_]:
+        return np.asarray((self.violations <= 0.0).all(axis=1))
+
+    def take(self, rows: Any) -> Scores:
+        return Scores(self.objectives[rows], self.violations[rows], self.prices.take(rows))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An evaluator with the user's objectives and constraints. Build with `Problem.of`."""
+
+    evaluator: Evaluator
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+
+    @classmethod
+    def of(cls, evaluator: Evaluator, objectives: Sequence[str], constraints: Sequence[str] = ()) -> Problem:
+        """Objectives are metric names or expressions, optionally "min:..." or "max:..."; constraints compare."""
+        _check_evaluator(evaluator)
+        if not objectives or isinstance(objectives, str):
+            raise ProblemError(
+                "objectives are a list with at least one metric",
+                value=objectives,
+                remedy=f"Known: {', '.join(m.name for m in evaluator.metrics)}.",
+            )
+        chosen = tuple(_objective(text, evaluator.metrics) for text in objectives)
+        if len({o.name for o in chosen}) != len(chosen):
+            raise ProblemError("objectives must differ", value=", ".join(objectives))
+        return cls(evaluator, chosen, tuple(_constraint(text, evaluator.metrics) for text in constraints))
+
+    @property
+    def space(self) -> Space:
+        return self.evaluator.space
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(o.name for o in self.objectives)
+
+    @property
+    def deterministic(self) -> bool:
+        return bool(getattr(self.evaluator, "deterministic", True))
+
+    def structure(self) -> Structure | None:
+        own = getattr(self.evaluator, "structure", None)
+        return own() if own is not None else None
+
+    def repair(self, designs: Designs) -> Designs:
+        own = getattr(self.evaluator, "repair", None)
+        return own(designs) if own is not None else designs
+
+    def price(self, designs: Designs) -> Prices:
+        """Checked prices. Raises `PluginError` for missing metrics, wrong shapes or numbers that are not finite."""
+        return check_prices(self.evaluator.price(designs), self.evaluator.metrics, designs)
+
+    def score(self, designs: Designs, prices: Prices | None = None) -> Scores:
+        prices = self.price(designs) if prices is None else prices
+        objectives = np.stack([o.minimised(self._value(o, prices)) for o in self.objectives], axis=1)
+        columns = [*prices.violations.values(), *(c.violation(prices) for c in self.constraints)]
+        violations = np.stack(columns, axis=1) if columns else np.zeros((len(designs), 0))
+        return Scores(np.ascontiguousarray(objectives), violations, prices)
+
+    def violation_names(self, prices: Prices) -> tuple[str, ...]:
+        """Names of the columns of `Scores.violations`: the evaluator's own, then the user's constraints."""
+        return (*prices.violations, *(c.text for c in self.constraints))
+
+    def natural(self, objectives: Array) -> Array:
+        """Minimised objectives (N, M) back in natural directions."""
+        return objectives * np.where([o.direction == "max" for o in self.objectives], -1.0, 1.0)
+
+    def _value(self, objective: Objective, prices: Prices) -> Array:
+        values = np.asarray(objective.expression(prices), np.float64)
+        if not np.isfinite(values).all():
+            raise ProblemError("an objective must be finite for every design", value=objective.text)
+        return values
+
+
+def check_prices(raw: Prices | Mapping[str, Any], metrics: tuple[Metric, ...], designs: Designs) -> Prices:
+    """`Prices` in float64 from what an evaluator returned; see `Problem.price`."""
+    n, where = len(designs), "price"
+    if not isinstance(raw, Mapping):
+        raise PluginError("price returns a mapping from metric to (N,) numbers", value=type(raw).__name__, where=where)
+    values = {m.name: _column(raw, m.name, n) for m in metrics}
+    violations = raw.violations if isinstance(raw, Prices) else {}
+    return Prices(values, {k: _column(violations, k, n) for k in violations})
+
+
+def _column(raw: Mapping[str, Any], name: str, n: int) -> Array:
+    if name not in raw:
+        raise PluginError(
+            "price must return every declared metric", value=f"no '{name}'", where="price", remedy=f"Got: {list(raw)}."
+        )
+    column = np.asarray(raw[name], np.float64)
+    if column.ndim == 0:
+        column = np.full(n, float(column))
+    if column.shape != (n,):
+        raise PluginError(f"a metric of {n} designs has shape ({n},)", value=column.shape, where=name)
+    if not np.isfinite(column).all():
+        bad = int(np.flatnonzero(~np.isfinite(column))[0])
+        raise PluginError(
+            "prices are finite numbers",
+            value=f"{column[bad]} for design {bad}",
+            where=name,
+            remedy="Return a large finite price and a violation for a design that cannot run.",
+        )
+    return column
+
+
+def _check_evaluator(evaluator: Any) -> None:
+    missing = [a for a in ("space", "metrics", "price") if not hasattr(evaluator, a)]
+    if missing:
+        raise PluginError(
+            "an evaluator has space, metrics and price", value=f"{type(evaluator).__name__} lacks {', '.join(missing)}"
+        )
+    if not isinstance(evaluator.space, Space) or not evaluator.metrics:
+        raise PluginError("an evaluator has a Space and at least one Metric", value=type(evaluator).__name__)
+    names = [m.name for m in evaluator.metrics]
+    if len(set(names)) != len(names):
+        raise PluginError("metric names must differ", value=names)
+
+
+def _objective(text: str, metrics: tuple[Metric, ...]) -> Objective:
+    if not isinstance(text, str):
+        raise ProblemError("an objective is the name of a metric or an expression", value=text)
+    prefix, _, rest = text.strip().partition(":")
+    asked = prefix.strip() if prefix.strip() in ("min", "max") and rest else ""
+    body = rest if asked else text
+    known = {m.name: m for m in metrics}
+    bare = body.strip()
+    if bare not in known and bare.replace(".", "").replace("_", "").isalnum() and not bare[:1].isdigit():
+        raise UnknownName("metric", bare, known, where="objectives")
+    expression = expressions.parse(body, known, where="objectives")
+    metric = known.get(expression.single or "")
+    if metric is None and not asked and any(known[n].direction == "max" for n in expression.names):
+        raise ProblemError(
+            "say whether an expression is to be small or large",
+            value=text,
+            where="objectives",
+            remedy=f"Write 'min:{body.strip()}' or 'max:{body.strip()}'.",
+        )
+    direction = asked or (metric.direction if metric else "min")
+    return Objective(text, expression, "max" if direction == "max" else "min", metric.unit if metric else "")
+
+
+def _constraint(text: str, metrics: tuple[Metric, ...]) -> Constraint:
+    left, sense, right = expressions.split_comparison(text, "constraints")
+    known = {m.name: m for m in metrics}
+    expression = expressions.parse(left, known, where="constraints")
+    metric = known.get(expression.single or "")
+    limit = units.parse(right, metric.unit if metric else "1", where=f"constraint '{text}'")
+    if not math.isfinite(limit):
+        raise ProblemError("a limit is a finite number", value=right, where=f"constraint '{text}'")
+    return Constraint(text, expression, "<=" if sense == "<=" else ">=", limit, metric.unit if metric else "")

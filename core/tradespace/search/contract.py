@@ -1,0 +1,80 @@
+"""The contract between the search loop and optimizers, logs and progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.designs import Designs, Space
+from tradespace.problem import Scores, Structure
+
+ROLES: Mapping[str, int] = {"ask": 0, "tell": 1, "reference": 2, "probe": 3}
+
+
+def rng(seed: int, batch: int, role: str) -> np.random.Generator:
+    """The only source of randomness in a search: Philox keyed by (seed, batch, role). Equal keys, equal numbers."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, batch, ROLES[role]))))
+
+
+@dataclass(frozen=True)
+class SearchView:
+    """All an optimizer knows of a problem. ``repair`` is what the loop applies to every asked batch."""
+
+    space: Space
+    objectives: tuple[str, ...]  # names, in the order of Scores.objectives (M)
+    repair: Callable[[Designs], Designs]
+    structure: Structure | None = None  # terms are keyed by metric name; an objective may lack one
+    evaluations: int | None = None  # the budget, where it is a number of designs
+
+
+class Optimizer(Protocol):
+    """Proposes designs and learns from their scores.
+
+    State depends on tells alone: ``ask`` changes nothing that a later ask or tell could see, so a fresh optimizer
+    told the same batches asks the same designs. All randomness comes from the ``rng`` given to the call. The loop
+    calls ask, repairs, prices, then tell with the same rows in the same order; a resumed study only tells.
+    """
+
+    Options: ClassVar[type]  # a frozen dataclass whose fields all have defaults
+    batch: int  # how many designs it likes to be asked for at once
+
+    def __init__(self, view: SearchView, options: Any) -> None: ...
+
+    def ask(self, n: int, rng: np.random.Generator) -> Designs:
+        """Up to ``n`` designs; none means it has nothing left to propose and the search ends."""
+
+    def tell(self, designs: Designs, scores: Scores, rng: np.random.Generator) -> None:
+        """Learn from one whole batch. May keep the arrays, must not write to them."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: the first that is reached. ``stagnation``: batches without a hypervolume gain of 1e-6."""
+
+    evaluations: int | None = 10_000
+    seconds: float | None = None
+    stagnation: int | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One told batch, as observers see it after the archive took it in."""
+
+    index: int
+    designs: Designs
+    scores: Scores
+    evaluations: int  # designs priced so far, this batch included
+    seconds: float  # since the search began
+    hypervolume: float  # of the archive, normalised by the problem's reference box
+    front: Designs  # the archive
+    front_objectives: NDArray[np.float64]  # (K, M) minimised
+
+
+class Observer(Protocol):
+    """Told of every batch: logs, progress bars, profiles. An exception from an observer ends the search."""
+
+    def batch(self, batch: Batch) -> None: ...
