@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.designs import Designs, Space
-from tradespace.problem import Scores, Structure
+from tradespace.problem import Prices, Scores, Structure
 
 ROLES: Mapping[str, int] = {"ask": 0, "tell": 1, "reference": 2, "probe": 3}
 
@@ -78,3 +79,38 @@ class Observer(Protocol):
     """Told of every batch: logs, progress bars, profiles. An exception from an observer ends the search."""
 
     def batch(self, batch: Batch) -> None: ...
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What a log remembers of one batch. Slow or measured evaluators log designs and prices, which are told again and
+    never measured twice; pure ones log digests only: the batch is asked and priced again and must match."""
+
+    count: int
+    designs_digest: str
+    prices_digest: str
+    designs: Designs | None = None
+    prices: Prices | None = None
+
+
+class Replay(Protocol):
+    """A log that is being resumed. ``recall`` gives batch ``index``, or None once the log ends."""
+
+    seconds: float  # wall time the logged part took, counted against a budget in seconds
+
+    def recall(self, index: int) -> Recalled | None: ...
+
+
+def digest_designs(designs: Designs) -> str:
+    """Digest of a batch of designs, order included; equal in any process."""
+    return hashlib.blake2b(designs.digest.tobytes(), digest_size=16).hexdigest()
+
+
+def digest_prices(prices: Prices) -> str:
+    """Digest of the exact prices (names and float64 bits) of a batch."""
+    h = hashlib.blake2b(digest_size=16)
+    for group in (prices.values, prices.violations):
+        for name in group:
+            h.update(name.encode() + b"\0")
+            h.update(np.ascontiguousarray(group[name] + 0.0).tobytes())
+    return h.hexdigest()
