@@ -1,0 +1,54 @@
+# tradespace: every target sets up what it needs. `make` alone lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+JOBS   ?= 2
+export NUMBA_NUM_THREADS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint check-lint bench reproduce lock changelog clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tradespace needs Python 3.11 or newer: make setup PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (about a minute the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m tradespace.costs.warm
+	@touch $@
+
+setup: $(STAMP)  ## create .venv, install locked dependencies, compile and cache the numba loops
+
+run: $(STAMP)  ## the main job: place Llama-3.2-1B on a laptop, print the front, write report and plan
+	@$(BIN)/tradespace search workload=llama-3.2-1b target=laptop
+
+test: $(STAMP) check-lint  ## lint, then all tests
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+check-lint: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lint: check-lint  ## ruff and mypy (strict on core)
+
+bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named peer
+	@$(BIN)/python bench/pricing.py
+	@$(BIN)/python bench/startup.py
+	@$(BIN)/python bench/optimizers.py
+
+reproduce: $(STAMP)  ## price every published row of every system
+	@$(BIN)/tradespace reproduce --all
+
+lock: $(STAMP)  ## resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --extra dev -o requirements.lock pyproject.toml
+
+changelog: $(STAMP)  ## collect changelog/ fragments into CHANGELOG.md
+	@$(BIN)/towncrier build --yes
+
+clean:  ## remove the environment, caches and results
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis
