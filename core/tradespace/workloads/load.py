@@ -1,0 +1,166 @@
+"""From what a user writes to a workload: a catalogue name, a file or folder, or a mapping that changes one of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tradespace.errors import InputError, PluginError, TradespaceError, UnknownName
+from tradespace.plugins import Registry
+from tradespace.workloads.files import read_yaml
+from tradespace.workloads.readers import Reader, Workload
+
+MAX_EXTENDS = 16
+_YAML = (".yaml", ".yml")
+
+
+def load_workload(ref: str | Path | Mapping[str, Any], registry: Registry) -> Workload:
+    """The workload that `ref` stands for.
+
+    Args:
+        ref: a catalogue name ("llama-3.2-1b"); a path (a YAML file of the catalogue's form, or anything a reader
+            recognises: config.json or its folder, a GGUF file); or a mapping: `{type: decoder, ...}`, or
+            `{extends: name or path, phase: decode, context: 256, "dotted.key": value}`.
+        registry: where names are looked up.
+
+    Raises:
+        UnknownName: an unknown workload, type or key, with suggestions.
+        InputError: a file or value that cannot be used.
+        PluginError: a plugin's workload type or reader failed.
+    """
+    options, path = resolve(ref, registry)
+    workload = _read(path, options, registry) if path else _build(options, registry)
+    native = getattr(workload, "native_precision", None)
+    if native is not None and native not in registry.names("precisions"):
+        raise UnknownName("precision", native, registry.names("precisions"), where=f"workload {workload.name}")
+    return workload
+
+
+def workload_names(registry: Registry) -> tuple[str, ...]:
+    """Sorted names of the catalogue; a file's name is its workload's."""
+    return tuple(sorted({path.stem for _, path in registry.catalogue_files("workloads")}))
+
+
+def resolve(ref: str | Path | Mapping[str, Any], registry: Registry) -> tuple[dict[str, Any], Path | None]:
+    """Follow `extends` to the end: (merged options, file for a reader or None).
+
+    Raises:
+        UnknownName, InputError: as in `load_workload`.
+    """
+    layers: list[Mapping[str, Any]] = []
+    seen: list[str] = []
+    while True:
+        if isinstance(ref, Mapping):
+            layers.append({key: value for key, value in ref.items() if key != "extends"})
+            if "extends" not in ref:
+                return _merge_all(layers), None
+            ref = ref["extends"]
+            if not isinstance(ref, str | Path):
+                raise InputError("'extends' is a workload's name or path", value=type(ref).__name__, where="workload")
+        if str(ref) in seen or len(seen) >= MAX_EXTENDS:
+            raise InputError(f"'extends' ends, within {MAX_EXTENDS} steps", value=" -> ".join([*seen, str(ref)]))
+        seen.append(str(ref))
+        found = _find(ref, registry)
+        if isinstance(found, Path):
+            return _merge_all(layers), found
+        ref = found
+
+
+def _find(ref: str | Path, registry: Registry) -> Mapping[str, Any] | Path:
+    """The mapping of a catalogue entry or YAML file, or the path that a reader has to read."""
+    if isinstance(ref, str):
+        files = [path for _, path in registry.catalogue_files("workloads") if path.stem == ref]
+        if len(files) > 1:
+            both = " and ".join(map(str, files))
+            raise PluginError("a workload's name belongs to one file", value=both, where=ref)
+        if files:
+            return _entry(files[0], ref)
+    path = Path(ref).expanduser()
+    try:
+        exists = path.exists()
+    except (OSError, ValueError):  # a name too long, or with a null byte
+        exists = False
+    if exists:
+        return _entry(path, None) if path.suffix in _YAML and path.is_file() else path
+    if isinstance(ref, Path) or "/" in ref or path.suffix in (*_YAML, ".json", ".gguf"):
+        raise InputError("the file or folder exists", value=str(ref), where="workload")
+    known = workload_names(registry)
+    raise UnknownName("workload", ref[:80], known, remedy=registry.hint(ref[:80], known))
+
+
+def _entry(path: Path, name: str | None) -> Mapping[str, Any]:
+    """The mapping in a YAML file: `{<file name>: {...}}`, or, in a user's own file, the mapping itself."""
+    content = read_yaml(path)
+    key = path.stem
+    if list(content) == [key]:
+        if not isinstance(content[key], dict):
+            raise InputError("a workload is a mapping", value=type(content[key]).__name__, where=f"{path}: {key}")
+        return {"name": key, **content[key]}
+    if name is not None:
+        raise InputError(
+            f"a catalogue file holds one key, its own name '{key}'", value=list(content)[:5], where=str(path)
+        )
+    return {"name": key, **content}
+
+
+def _merge_all(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        for key, value in layer.items():
+            _put(merged, str(key), copy.deepcopy(value))
+    return merged
+
+
+def _put(target: dict[str, Any], key: str, value: object) -> None:
+    """Set a dotted key, making mappings on the way."""
+    *parents, last = key.split(".")
+    for depth, parent in enumerate(parents):
+        below = target.setdefault(parent, {})
+        if not isinstance(below, dict):
+            where = ".".join(parents[: depth + 1])
+            raise InputError(f"'{where}' is a mapping, so that '{key[:80]}' can be set", value=below, where="workload")
+        target = below
+    target[last] = value
+
+
+def _build(options: Mapping[str, Any], registry: Registry) -> Workload:
+    kind = options.get("type")
+    if not isinstance(kind, str):
+        known = ", ".join(registry.names("workloads"))
+        raise InputError(
+            "a workload names its 'type' or what it 'extends'", where="workload", remedy=f"Types: {known}."
+        )
+    build = registry.load("workloads", kind)
+    return _guarded(build, f"workload type '{kind}'", {key: value for key, value in options.items() if key != "type"})
+
+
+def _read(path: Path, options: Mapping[str, Any], registry: Registry) -> Workload:
+    readers: list[Reader] = [registry.load("readers", name)() for name in registry.names("readers")]
+    for reader in readers:
+        if _recognises(reader, path):
+            return _guarded(reader.read, f"reader '{reader.name}'", path, options)
+    known = "; ".join(f"{reader.name}: {reader.reads}" for reader in readers)
+    raise InputError("a reader recognises the file", value=str(path), where="workload", remedy=f"Readers: {known}.")
+
+
+def _recognises(reader: Reader, path: Path) -> bool:
+    try:
+        return bool(reader.recognises(path))
+    except Exception as error:  # a stranger's reader must not stop the others from trying
+        raise PluginError(
+            "recognising a file never raises", value=repr(error), where=f"reader '{reader.name}'"
+        ) from error
+
+
+def _guarded(call: Any, where: str, *arguments: object) -> Workload:
+    try:
+        workload = call(*arguments)
+    except TradespaceError:
+        raise
+    except Exception as error:
+        raise PluginError("a plugin raises no bare exceptions", value=repr(error), where=where) from error
+    if not isinstance(workload, Workload):
+        raise PluginError("a workload has a name, a kind and sources", value=type(workload).__name__, where=where)
+    return workload
