@@ -1,8 +1,8 @@
 """Quantities as people write them ("119.5 GB/s", "16 GiB", "45 degC") to SI floats and back.
 
 Inside tradespace only SI floats exist: s, J, W, B, FLOP/s, K, Hz. This module is the border. A unit is made of named
-atoms ("J/B", "token/s"); an atom may carry a decimal prefix (k, M, G ...) and, for bytes and bits, a binary one (Ki, Mi).
- "KB" and "Gb" are refused because people mean two different numbers by them.
+atoms ("J/B", "token/s"); an atom may carry a decimal prefix (k, M, G) and, for bytes and bits, a binary one (Ki, Mi).
+"KB" and "Gb" are refused because people mean two different numbers by them.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ def format(value: float, unit: str, *, digits: int = 4) -> str:
     if known.factor != 1:
         return f"{_digits(value / float(known.factor), digits)} {unit}"
     head = re.split(r"[/*]", unit, maxsplit=1)[0]
-    exponent, prefix = _prefix_for(value, _ATOMS[_PLURALS.get(head, head)].shown, digits)
+    atom = _ATOMS.get(_PLURALS.get(head, head))
+    exponent, prefix = _prefix_for(value, atom.shown if atom else "", digits)
     shown = _digits(value / 10.0**exponent, digits)
     return f"{shown} {prefix}{unit}" if unit != "1" else shown
 
@@ -184,10 +185,11 @@ def _read_text(text: str, unit: str, where: str | None) -> float:
     if given in ("", unit) and not _scaled(given):  # a unit that only a plugin knows fits itself
         return float(number)
     try:
-        found, needed = _unit(given), _unit(unit.removeprefix("delta "))
+        found = _unit(given)
+        needed = _unit(unit.removeprefix("delta ")) if _known(unit) else None
     except UnitError as error:
         raise _refused(f"'{text}': {error.rule}, needs {_shown(unit)}", None, unit, where, error.remedy) from None
-    if found.powers != needed.powers:
+    if needed is None or found.powers != needed.powers:
         raise _refused(f"'{text}' is {_name(found.powers)}, needs {_shown(unit)}", None, unit, where)
     if found.celsius and unit.startswith("delta "):
         raise _refused(f"'{text}' is a temperature, needs a difference in K", None, unit, where)
@@ -258,11 +260,17 @@ def _name(powers: tuple[tuple[str, int], ...]) -> str:
     return f"{above or '1'}{below}"
 
 
-def _scaled(unit: str) -> bool:
+def _known(unit: str) -> bool:
     try:
-        return _unit(unit).factor != 1 or _unit(unit).celsius
+        _unit(unit.removeprefix("delta "))
     except UnitError:
         return False
+    return True
+
+
+def _scaled(unit: str) -> bool:
+    parsed = _unit(unit.removeprefix("delta ")) if _known(unit) else None
+    return parsed is not None and (parsed.factor != 1 or parsed.celsius)
 
 
 def _close(text: str) -> str | None:
