@@ -1,0 +1,282 @@
+"""What every evaluator must do: one finite price for a design, whatever batch, order or moment it is priced in.
+
+from tradespace.testing.evaluators import check_evaluator
+report = check_evaluator(factory.bind(workload, target, {}))
+assert report.passed, report
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace import units
+from tradespace.designs import Choice, Designs, Space
+from tradespace.problem import ChainTerm, Metric, Prices, check_prices
+from tradespace.testing import problems
+from tradespace.testing.report import Kit, KitReport, fail, not_applicable
+
+Array = NDArray[Any]
+SLOW = 0.05  # seconds for the kit's batch beyond which the large batch is not tried
+EXACT = 1e-9  # relative tolerance of structure and plans, which sum in another order than price
+
+
+@dataclass(frozen=True)
+class EvaluatorSubject:
+    """An evaluator, and how many random designs each check looks at."""
+
+    evaluator: Any
+    count: int = 48
+    seed: int = 0
+
+    @property
+    def space(self) -> Space:
+        space = self.evaluator.space
+        return space if isinstance(space, Space) else fail(f"space is {type(space).__name__}")
+
+    @cached_property
+    def designs(self) -> Designs:
+        """Random designs and designs at the rim, repaired, read-only."""
+        rng = np.random.Generator(np.random.Philox(self.seed))
+        found = self.space.concat([self.space.sample(self.count, rng), problems.edge_designs(self.space)])
+        return problems.frozen(self.repaired(found))
+
+    def repaired(self, designs: Designs) -> Designs:
+        repair = getattr(self.evaluator, "repair", None)
+        return designs if repair is None else repair(designs)
+
+    def price(self, designs: Designs) -> Prices:
+        return check_prices(self.evaluator.price(designs), tuple(self.evaluator.metrics), designs)
+
+    def pure(self) -> None:
+        if not getattr(self.evaluator, "deterministic", True):
+            not_applicable("declares deterministic = False: it measures")
+
+
+def check_evaluator(
+    evaluator: Any, label: str | None = None, *, count: int = 48, expected: Mapping[str, str] | None = None
+) -> KitReport:
+    """Run the kit on a bound evaluator. `expected`: check -> reason, for known failures (strict)."""
+    return KIT.run(EvaluatorSubject(evaluator, count), label or type(evaluator).__name__, expected)
+
+
+def _same(a: Prices, b: Prices, why: str) -> None:
+    """Bit-identical prices: a study is resumed by computing them again."""
+    for kind, left, right in (("metric", a.values, b.values), ("violation", a.violations, b.violations)):
+        if tuple(left) != tuple(right):
+            fail(f"{why}: {kind} names are {list(left)} and {list(right)}")
+        for name in left:
+            unequal = np.flatnonzero(np.asarray(left[name]) != np.asarray(right[name]))
+            if unequal.size:
+                i = int(unequal[0])
+                fail(f"{why}: {kind} '{name}' of design {i} is {left[name][i]!r} and {right[name][i]!r}")
+
+
+# -- form -------------------------------------------------------------------------------------------------------------
+
+
+def has_space_and_metrics(subject: EvaluatorSubject) -> None:
+    """Has a Space and a tuple of Metrics with different names, units that can be read, and a meaning each."""
+    metrics = subject.evaluator.metrics
+    if subject.space.width < 1 or not isinstance(metrics, tuple) or not metrics:
+        fail(f"metrics is {metrics!r}")
+    for metric in metrics:
+        if not isinstance(metric, Metric) or not metric.meaning.strip():
+            fail(f"{metric!r} has no meaning")
+        units.dimension(metric.unit or "1")
+    if len({metric.name for metric in metrics}) != len(metrics):
+        fail("metric names repeat")
+
+
+def returns_what_it_declares(subject: EvaluatorSubject) -> None:
+    """Prices hold every declared metric, finite and of shape (N,), and nothing else but `<metric>.se`."""
+    raw = subject.evaluator.price(subject.designs)
+    subject.price(subject.designs)
+    declared = {metric.name for metric in subject.evaluator.metrics}
+    extra = [name for name in raw if name not in declared and name.removesuffix(".se") not in declared]
+    if extra:
+        fail(f"undeclared: {', '.join(extra)}")
+
+
+def prices_extreme_designs(subject: EvaluatorSubject) -> None:
+    """Designs at the rim of the space get finite prices, one at a time as well."""
+    for design in subject.repaired(problems.edge_designs(subject.space)):
+        subject.price(design)
+
+
+def violations_are_graded(subject: EvaluatorSubject) -> None:
+    """Violations are finite, have the same names in every batch, and feasible means <= 0 (so not only 0 and 1)."""
+    prices = subject.price(subject.designs)
+    if not isinstance(prices.violations, Mapping):
+        fail(f"violations are {type(prices.violations).__name__}")
+    first = subject.price(subject.designs.take(slice(0, 1)))
+    if tuple(first.violations) != tuple(prices.violations):
+        fail(f"{list(first.violations)} for one design, {list(prices.violations)} for many")
+    for name, amounts in prices.violations.items():
+        if set(np.unique(amounts)) == {0.0, 1.0} and (amounts > 0).sum() >= 8:
+            fail(f"'{name}' is only ever 0 or 1: state by how much a limit is exceeded, relative to the limit")
+
+
+# -- purity -----------------------------------------------------------------------------------------------------------
+
+
+def repeats_its_prices(subject: EvaluatorSubject) -> None:
+    """Pricing one batch again, and after other designs, gives the same bits."""
+    subject.pure()
+    first = subject.price(subject.designs)
+    _same(first, subject.price(subject.designs), "again")
+    subject.price(subject.repaired(subject.space.sample(9, np.random.Generator(np.random.Philox(77)))))
+    _same(first, subject.price(subject.designs), "after other designs")
+
+
+def batch_does_not_matter(subject: EvaluatorSubject) -> None:
+    """A design priced alone, in a part and in the whole batch has the same bits."""
+    subject.pure()
+    designs = subject.designs
+    whole, half = subject.price(designs), len(designs) // 2
+    for part in (slice(0, half), slice(half, None), slice(1, None, 3)):
+        _same(whole.take(part), subject.price(designs.take(part)), f"rows {part.start}:{part.stop}:{part.step}")
+    for row in range(0, len(designs), max(1, len(designs) // 16)):
+        alone = slice(row, row + 1)
+        _same(whole.take(alone), subject.price(designs.take(alone)), f"row {row} alone")
+
+
+def order_does_not_matter(subject: EvaluatorSubject) -> None:
+    """A batch in another order has the same prices, in that order."""
+    subject.pure()
+    order = np.random.Generator(np.random.Philox(3)).permutation(len(subject.designs))
+    _same(subject.price(subject.designs).take(order), subject.price(subject.designs.take(order)), "in another order")
+
+
+def large_batches_agree(subject: EvaluatorSubject) -> None:
+    """Batches of thousands, where a fast evaluator splits its work, have the same bits as small ones."""
+    subject.pure()
+    begin = time.perf_counter()
+    small = subject.price(subject.designs)
+    seconds = time.perf_counter() - begin
+    if seconds > SLOW:
+        not_applicable(f"{len(subject.designs)} designs take {seconds:.2g} s: one large batch would take too long")
+    rows = np.arange(9001) % len(subject.designs)
+    _same(small.take(rows), subject.price(subject.designs.take(rows)), "in a batch of 9001")
+
+
+def leaves_designs_alone(subject: EvaluatorSubject) -> None:
+    """Never writes to the designs it is given (they are read-only here, so writing raises)."""
+    before = {name: block.copy() for name, block in subject.designs.columns.items()}
+    subject.price(subject.designs)
+    subject.repaired(subject.designs)
+    for name, block in subject.designs.columns.items():
+        if not np.array_equal(block, before[name]):
+            fail(f"'{name}' has changed")
+
+
+# -- repair, plans, structure -----------------------------------------------------------------------------------------
+
+
+def repair_is_idempotent(subject: EvaluatorSubject) -> None:
+    """Repaired designs lie in the space and come back unchanged from a second repair."""
+    if not hasattr(subject.evaluator, "repair"):
+        not_applicable("has no repair")
+    rng = np.random.Generator(np.random.Philox(11))
+    once = subject.repaired(subject.space.sample(subject.count, rng))
+    for why, other in (("a second repair", subject.repaired(once)), ("Space.repair", subject.space.repair(once))):
+        changed = np.flatnonzero(once.digest != other.digest)
+        if changed.size:
+            fail(f"{why} changes design {int(changed[0])}: {once.show(int(changed[0]))}")
+
+
+def plans_agree_with_prices(subject: EvaluatorSubject) -> None:
+    """A plan names its design, which reads back as the same one, and the values and violations that price gives."""
+    if not hasattr(subject.evaluator, "explain"):
+        not_applicable("has no explain")
+    for design in subject.designs.take(slice(0, None, max(1, len(subject.designs) // 8))):
+        plan, prices = subject.evaluator.explain(design), subject.price(design)
+        if plan.id != design.ids[0]:
+            fail(f"plan id {plan.id} for design {design.ids[0]}")
+        if subject.space.parse(plan.design).digest[0] != design.digest[0]:
+            fail(f"plan {plan.id} reads back as another design")
+        for name, told, true in (
+            *((n, plan.values.get(n), v[0]) for n, v in prices.items()),
+            *((n, plan.violations.get(n), v[0]) for n, v in prices.violations.items()),
+        ):
+            if told is None or not np.isclose(told, true, rtol=EXACT, atol=1e-300):
+                fail(f"plan {plan.id}: '{name}' is {told}, priced {true}")
+
+
+def structure_holds(subject: EvaluatorSubject) -> None:
+    """Declared structure is true on random designs: exact sums are the price, bounds never exceed it."""
+    structure = getattr(subject.evaluator, "structure", lambda: None)()
+    if structure is None:
+        not_applicable("declares no structure")
+    directions = {metric.name: metric.direction for metric in subject.evaluator.metrics}
+    state, states = _states(subject, structure.variables)
+    prices = subject.price(subject.designs)
+    for name, term in structure.terms.items():
+        if directions.get(name) != "min":
+            fail(f"'{name}' is no metric of direction 'min'")
+        total, price = _chain_sum(term, state, states, name), prices[name]
+        slack = EXACT * np.maximum(np.abs(price), np.abs(total))
+        wrong = np.abs(total - price) > slack if term.exact else total > price + slack
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            rule = "equal to" if term.exact else "at most"
+            fail(f"'{name}' of design {i}: the sum is {total[i]!r}, must be {rule} the price {price[i]!r}")
+    for name, (unary, limit) in structure.limits.items():
+        over = _chain_sum(ChainTerm(unary), state, states, name) / limit - 1.0
+        if name not in prices.violations:
+            fail(f"limit '{name}' is no violation")
+        wrong = ~np.isclose(over, prices.violations[name], rtol=1e-9, atol=1e-9)
+        if wrong.any():
+            i = int(np.flatnonzero(wrong)[0])
+            fail(f"limit '{name}' of design {i}: {over[i]!r}, priced {prices.violations[name][i]!r}")
+
+
+def _states(subject: EvaluatorSubject, names: Sequence[str]) -> tuple[Array, int]:
+    """(N, n) state numbers, mixed radix with the last variable fastest, and the number of states."""
+    state, states = np.zeros((len(subject.designs), 1), np.int64), 1
+    for name in names:
+        variable = subject.space[name]
+        if not isinstance(variable, Choice):
+            fail(f"structure variable '{name}' is no Choice")
+        codes = subject.designs.columns[name].astype(np.int64)
+        if state.shape[1] not in (1, codes.shape[1]):
+            fail(f"structure variables differ in length: {codes.shape[1]} and {state.shape[1]}")
+        state, states = state * len(variable.options) + codes, states * len(variable.options)
+    return state, states
+
+
+def _chain_sum(term: ChainTerm, state: Array, states: int, name: str) -> Array:
+    n = state.shape[1]
+    if term.unary.shape != (n, states):
+        fail(f"unary of '{name}' has shape {term.unary.shape}, needs {(n, states)}")
+    total = term.unary[np.arange(n), state].sum(axis=1)
+    if term.pair is not None:
+        if term.pair.shape != (n - 1, states, states):
+            fail(f"pair of '{name}' has shape {term.pair.shape}, needs {(n - 1, states, states)}")
+        total = total + term.pair[np.arange(n - 1), state[:, :-1], state[:, 1:]].sum(axis=1)
+    return np.asarray(total, np.float64)
+
+
+KIT: Kit[EvaluatorSubject] = Kit(
+    "evaluator kit",
+    (
+        has_space_and_metrics,
+        returns_what_it_declares,
+        prices_extreme_designs,
+        violations_are_graded,
+        repeats_its_prices,
+        batch_does_not_matter,
+        order_does_not_matter,
+        large_batches_agree,
+        leaves_designs_alone,
+        repair_is_idempotent,
+        plans_agree_with_prices,
+        structure_holds,
+    ),
+)
