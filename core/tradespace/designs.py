@@ -149,9 +149,16 @@ class Space:
         idle = np.flatnonzero(~mask.any(axis=1))
         mask[idle, np.argmax(rng.random((len(idle), self.width)) * on[idle], axis=1)] = True
         parts = np.split(mask, np.cumsum([v.width for v in self.variables])[:-1], axis=1)
-        return self._canonical(
-            {v.name: v.mutate(designs.columns[v.name], m, rng) for v, m in zip(self.variables, parts, strict=True)}
-        )
+        columns = {
+            v.name: v.mutate(designs.columns[v.name], m, rng) for v, m in zip(self.variables, parts, strict=True)
+        }
+        moved = Designs(self, columns)
+        for v in self.variables:
+            if v.when or v.prefix:  # what a change brought to life starts at a random value
+                now = self.active(moved)[v.name]
+                fresh = np.where(now & ~active[v.name], v.sample(n, rng), columns[v.name])
+                columns[v.name] = np.where(now, fresh, 0).astype(v.dtype)
+        return moved
 
     def homogeneous(self) -> Designs:
         """The plain designs: every Choice constant over its entries, all combinations (at most 256), others at their
@@ -258,8 +265,8 @@ def _check_parents(v: Variable, seen: Mapping[str, Variable]) -> None:
             raise UnknownName("earlier design variable", v.prefix, seen, where=f"{v.name}.prefix")
         if seen[v.prefix].length is not None:
             raise DesignError("a prefix is counted by a single number", value=v.prefix, where=f"{v.name}.prefix")
-    if (v.when or v.prefix) and isinstance(v, Permutation | Composition) and v.prefix:
-        raise DesignError("orders and shares have no prefix", value=v.prefix, where=v.name)
+    if isinstance(v, Permutation | Composition) and (v.prefix or any(seen[p].length is not None for p in v.when)):
+        raise DesignError("an order or shares exist as a whole or not at all", where=v.name)
 
 
 def _codes(parent: Variable, values: tuple[Any, ...]) -> list[int]:

@@ -16,9 +16,7 @@ class TradespaceError(Exception):
         remedy: what to do about it.
     """
 
-    def __init__(
-        self, rule: str, *, value: object = None, where: str | None = None, remedy: str | None = None
-    ) -> None:
+    def __init__(self, rule: str, *, value: object = None, where: str | None = None, remedy: str | None = None) -> None:
         self.rule, self.value, self.where, self.remedy = rule, value, where, remedy
         parts = [f"{where}: {rule}" if where else rule]
         if value is not None:

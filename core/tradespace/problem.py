@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,20 +40,20 @@ class Metric:
 class Prices(Mapping[str, Array]):
     """Metrics of N designs, ``(N,)`` float64 each, and graded violations (relative amounts, feasible <= 0)."""
 
-    values: Mapping[str, Array]
+    columns: Mapping[str, Array]
     violations: Mapping[str, Array] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Array:
-        return self.values[name]
+        return self.columns[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.columns)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.columns)
 
     def take(self, rows: Any) -> Prices:
-        return Prices({k: v[rows] for k, v in self.values.items()}, {k: v[rows] for k, v in self.violations.items()})
+        return Prices({k: v[rows] for k, v in self.columns.items()}, {k: v[rows] for k, v in self.violations.items()})
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Objective:
         return self.expression.text
 
     def minimised(self, values: Array) -> Array:
-        return -values if self.direction == "max" else values
+        return np.negative(values) if self.direction == "max" else values
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Scores:
     @property
     def violation(self) -> Array:
         """``(N,)`` total amount by which constraints are broken; 0 = feasible."""
-        return np.maximum(self.violations, 0.0).sum(axis=1)
+        return np.asarray(np.maximum(self.violations, 0.0).sum(axis=1))
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
@@ -215,7 +215,7 @@ class Problem:
 
     def repair(self, designs: Designs) -> Designs:
         own = getattr(self.evaluator, "repair", None)
-        return own(designs) if own is not None else designs
+        return designs if own is None else cast(Designs, own(designs))
 
     def price(self, designs: Designs) -> Prices:
         """Checked prices. Raises `PluginError` for missing metrics, wrong shapes or numbers that are not finite."""

@@ -357,15 +357,18 @@ class Permutation:
         return rng.permuted(np.tile(np.arange(self.n, dtype=np.int32), (n, 1)), axis=1)
 
     def mutate(self, columns: Array, mask: Array, rng: np.random.Generator) -> Array:
-        """Swaps each masked position with a random other one, left to right."""
-        out = columns.copy()
+        """Rotates the things at the masked positions by one; a single masked position swaps with a random other."""
+        mask = mask.copy()
         if self.n < 2:
-            return out
-        other = (np.arange(self.n) + rng.integers(1, self.n, columns.shape)) % self.n
-        for j in np.flatnonzero(mask.any(axis=0)):
-            rows = np.flatnonzero(mask[:, j])
-            k = other[rows, j]
-            out[rows, j], out[rows, k] = out[rows, k], out[rows, j].copy()
+            return columns.copy()
+        lone = np.flatnonzero(mask.sum(axis=1) == 1)
+        mask[lone, (np.argmax(mask[lone], axis=1) + rng.integers(1, self.n, len(lone))) % self.n] = True
+        order = np.argsort(~mask, axis=1, kind="stable")  # masked positions first
+        count, step = mask.sum(axis=1, keepdims=True), np.arange(self.n)
+        source = np.where(step < count, (step + 1) % np.maximum(count, 1), step)
+        out = np.empty_like(columns)
+        things = np.take_along_axis(np.take_along_axis(columns, order, axis=1), source, axis=1)
+        np.put_along_axis(out, order, things, axis=1)
         return out
 
     def repair(self, columns: Array) -> Array:
@@ -443,20 +446,21 @@ class Composition:
         return (np.diff(edges, axis=1) - 1 + self.at_least).astype(np.int32)
 
     def mutate(self, columns: Array, mask: Array, rng: np.random.Generator) -> Array:
-        """Each masked part takes some units from a random other part."""
+        """One masked part takes some units from a random other part that has any (or gives, if none has)."""
         out = columns.copy()
-        if self.parts < 2 or not self.free:
+        rows = np.flatnonzero(mask.any(axis=1))
+        if self.parts < 2 or not self.free or not len(rows):
             return out
-        other = (np.arange(self.parts) + rng.integers(1, self.parts, columns.shape)) % self.parts
-        share = rng.random(columns.shape)
-        for j in np.flatnonzero(mask.any(axis=0)):
-            rows = np.flatnonzero(mask[:, j])
-            k = other[rows, j]
-            spare = out[rows, k] - self.at_least
-            give = np.ceil(spare * share[rows, j] ** 2).astype(np.int32)
-            back = np.where(give == 0, -np.minimum(1, out[rows, j] - self.at_least), give).astype(np.int32)
-            out[rows, j] += back
-            out[rows, k] -= back
+        taker = np.argmax(rng.random((len(rows), self.parts)) * mask[rows], axis=1)
+        keys = rng.random((len(rows), self.parts)) + 1.0
+        keys[np.arange(len(rows)), taker] = 0.0
+        spare = out[rows] - self.at_least
+        giver = np.argmax(keys * (1.0 + (spare > 0)), axis=1)  # keys are in [1, 2): a part with spare units wins
+        starved = spare[np.arange(len(rows)), giver] == 0
+        taker, giver = np.where(starved, giver, taker), np.where(starved, taker, giver)
+        units = np.ceil(spare[np.arange(len(rows)), giver] * (1.0 - rng.random(len(rows))) ** 2).astype(np.int32)
+        out[rows, taker] += units
+        out[rows, giver] -= units
         return out
 
     def repair(self, columns: Array) -> Array:
@@ -487,7 +491,7 @@ class Composition:
 
     def parse(self, value: Any, where: str) -> Array:
         if value is None:
-            return self.repair(np.ones((1, self.parts)))[0]
+            return np.asarray(self.repair(np.ones((1, self.parts)))[0])
         row = [0.0 if v is None else _number(v, where) for v in _spread(self, value, where)]
         if sum(row) != self.total or min(row) < self.at_least or any(v != int(v) for v in row):
             raise DesignError(

@@ -109,7 +109,7 @@ def digest_designs(designs: Designs) -> str:
 def digest_prices(prices: Prices) -> str:
     """Digest of the exact prices (names and float64 bits) of a batch."""
     h = hashlib.blake2b(digest_size=16)
-    for group in (prices.values, prices.violations):
+    for group in (prices.columns, prices.violations):
         for name in group:
             h.update(name.encode() + b"\0")
             h.update(np.ascontiguousarray(group[name] + 0.0).tobytes())
