@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.arrangements import Composition, Permutation
 from tradespace.errors import DesignError, UnknownName
-from tradespace.variables import Array, Choice, Composition, Integer, Permutation, Real, Variable
+from tradespace.variables import Array, Choice, Integer, Real, Variable
 
 __all__ = ["Choice", "Composition", "Designs", "Integer", "Permutation", "Real", "Space", "Variable", "short_ids"]
 

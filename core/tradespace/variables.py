@@ -1,4 +1,4 @@
-"""Kinds of decision variables. Each turns random numbers, single changes and foreign values into valid columns.
+"""Decision variables with a value per entry: Choice, Integer, Real. Each turns random numbers, single changes and foreign values into valid columns.
 
 A column block of a variable is an array ``(N, width)``: N designs, ``width`` entries. Entries that do not count
 (see `tradespace.designs.Space.active`) hold 0.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class Variable(Protocol):
         """A row from what a person writes: a value, a list, or ``{pattern: value}`` over the entry names."""
 
 
-def _check(name: str, length: int | None, entries: tuple[str, ...]) -> None:
+def check_shape(name: str, length: int | None, entries: tuple[str, ...]) -> None:
     if not name or not isinstance(name, str):
         raise DesignError("a variable needs a name", value=name)
     if length is not None and length < 1:
@@ -72,7 +72,7 @@ def _check(name: str, length: int | None, entries: tuple[str, ...]) -> None:
         raise DesignError("entry names must be as many as entries", value=len(entries), where=name)
 
 
-def _spread(variable: Variable, value: Any, where: str) -> list[Any]:
+def spread(variable: Variable, value: Any, where: str) -> list[Any]:
     """One value per entry from a value, a list, or patterns; None where nothing was said."""
     width = variable.width
     if isinstance(value, Mapping):
@@ -109,7 +109,7 @@ class Choice:
     prefix: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self.name, self.length, self.entries)
+        check_shape(self.name, self.length, self.entries)
         object.__setattr__(self, "options", tuple(self.options))
         if not self.options:
             raise DesignError("a choice needs at least one option", where=self.name)
@@ -161,7 +161,7 @@ class Choice:
     def parse(self, value: Any, where: str) -> Array:
         known = {str(o): i for i, o in enumerate(self.options)}
         row = np.zeros(self.width, self.dtype)
-        for i, chosen in enumerate(_spread(self, value, where)):
+        for i, chosen in enumerate(spread(self, value, where)):
             if chosen is None:
                 continue
             if str(chosen) not in known:
@@ -184,7 +184,7 @@ class Integer:
     prefix: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self.name, self.length, self.entries)
+        check_shape(self.name, self.length, self.entries)
         if self.low > self.high or (self.log and self.low < 1) or abs(self.low) > 2**31 or abs(self.high) > 2**31:
             raise DesignError(
                 "needs low <= high within 32 bits (low >= 1 if log)", value=(self.low, self.high), where=self.name
@@ -243,15 +243,15 @@ class Integer:
 
     def parse(self, value: Any, where: str) -> Array:
         row = np.full(self.width, self.low, np.int64)
-        for i, v in enumerate(_spread(self, value, where)):
+        for i, v in enumerate(spread(self, value, where)):
             if v is None:
                 continue
-            number = _number(v, f"{where}.{self.name}")
-            if number != int(number) or not self.low <= number <= self.high:
+            whole = number(v, f"{where}.{self.name}")
+            if whole != int(whole) or not self.low <= whole <= self.high:
                 raise DesignError(
                     f"a whole number from {self.low} to {self.high}", value=v, where=f"{where}.{self.name}"
                 )
-            row[i] = int(number)
+            row[i] = int(whole)
         return row
 
 
@@ -269,7 +269,7 @@ class Real:
     prefix: str | None = None
 
     def __post_init__(self) -> None:
-        _check(self.name, self.length, self.entries)
+        check_shape(self.name, self.length, self.entries)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high) or (
             self.log and self.low <= 0
         ):
@@ -315,198 +315,20 @@ class Real:
 
     def parse(self, value: Any, where: str) -> Array:
         row = np.full(self.width, self.low, np.float64)
-        for i, v in enumerate(_spread(self, value, where)):
+        for i, v in enumerate(spread(self, value, where)):
             if v is None:
                 continue
-            row[i] = _number(v, f"{where}.{self.name}")
+            row[i] = number(v, f"{where}.{self.name}")
             if not self.low <= row[i] <= self.high:
                 raise DesignError(f"a number from {self.low} to {self.high}", value=v, where=f"{where}.{self.name}")
         return row
 
 
-@dataclass(frozen=True)
-class Permutation:
-    """An order of ``n`` things: entry i says which thing stands at position i."""
-
-    name: str
-    n: int
-    entries: tuple[str, ...] = ()
-    when: When = field(default_factory=dict)
-    prefix: str | None = None
-    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int32)
-
-    def __post_init__(self) -> None:
-        _check(self.name, self.n, self.entries)
-
-    @property
-    def length(self) -> int:
-        return self.n
-
-    @property
-    def width(self) -> int:
-        return self.n
-
-    @property
-    def count(self) -> int:
-        return math.factorial(self.n)
-
-    def bounds(self) -> tuple[Array, Array]:
-        return np.zeros(self.n), np.full(self.n, self.n - 1.0)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        return rng.permuted(np.tile(np.arange(self.n, dtype=np.int32), (n, 1)), axis=1)
-
-    def mutate(self, columns: Array, mask: Array, rng: np.random.Generator) -> Array:
-        """Rotates the things at the masked positions by one; a single masked position swaps with a random other."""
-        mask = mask.copy()
-        if self.n < 2:
-            return columns.copy()
-        lone = np.flatnonzero(mask.sum(axis=1) == 1)
-        mask[lone, (np.argmax(mask[lone], axis=1) + rng.integers(1, self.n, len(lone))) % self.n] = True
-        order = np.argsort(~mask, axis=1, kind="stable")  # masked positions first
-        count, step = mask.sum(axis=1, keepdims=True), np.arange(self.n)
-        source = np.where(step < count, (step + 1) % np.maximum(count, 1), step)
-        out = np.empty_like(columns)
-        things = np.take_along_axis(np.take_along_axis(columns, order, axis=1), source, axis=1)
-        np.put_along_axis(out, order, things, axis=1)
-        return out
-
-    def repair(self, columns: Array) -> Array:
-        order = np.argsort(columns, axis=1, kind="stable")
-        out = np.empty(columns.shape, np.int32)
-        np.put_along_axis(out, order, np.arange(self.n, dtype=np.int32)[None, :], axis=1)
-        return out
-
-    def at(self, index: NDArray[np.int64]) -> Array:
-        rest, digits = index.copy(), np.empty((len(index), self.n), np.int64)
-        for j in range(self.n):
-            digits[:, self.n - 1 - j] = rest % (j + 1)
-            rest = rest // (j + 1)
-        out = np.empty((len(index), self.n), np.int32)
-        for r, row in enumerate(digits):
-            pool = list(range(self.n))
-            out[r] = [pool.pop(int(d)) for d in row]
-        return out
-
-    def show(self, row: Array) -> Any:
-        return [int(v) for v in row]
-
-    def parse(self, value: Any, where: str) -> Array:
-        row = list(range(self.n)) if value is None else [_number(v, where) for v in _spread(self, value, where)]
-        if sorted(row) != list(range(self.n)):
-            raise DesignError(f"an order of 0..{self.n - 1}", value=value, where=f"{where}.{self.name}")
-        return np.asarray(row, np.int32)
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Shares of ``total`` units over ``parts`` parts, each ``at_least`` units."""
-
-    name: str
-    total: int
-    parts: int
-    at_least: int = 0
-    entries: tuple[str, ...] = ()
-    when: When = field(default_factory=dict)
-    prefix: str | None = None
-    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int32)
-
-    def __post_init__(self) -> None:
-        _check(self.name, self.parts, self.entries)
-        if self.at_least < 0 or self.total < self.parts * self.at_least:
-            raise DesignError(
-                "total must cover the parts", value=(self.total, self.parts, self.at_least), where=self.name
-            )
-
-    @property
-    def length(self) -> int:
-        return self.parts
-
-    @property
-    def width(self) -> int:
-        return self.parts
-
-    @property
-    def free(self) -> int:
-        return self.total - self.parts * self.at_least
-
-    @property
-    def count(self) -> int:
-        return math.comb(self.free + self.parts - 1, self.parts - 1)
-
-    def bounds(self) -> tuple[Array, Array]:
-        return np.full(self.parts, float(self.at_least)), np.full(self.parts, float(self.at_least + self.free))
-
-    def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """Uniform over all compositions: bars among stars."""
-        slots = self.free + self.parts - 1
-        keys = rng.random((n, slots)) if slots else np.empty((n, 0))
-        bars = np.sort(np.argsort(keys, axis=1)[:, : self.parts - 1], axis=1)
-        edges = np.concatenate([np.full((n, 1), -1), bars, np.full((n, 1), slots)], axis=1)
-        return (np.diff(edges, axis=1) - 1 + self.at_least).astype(np.int32)
-
-    def mutate(self, columns: Array, mask: Array, rng: np.random.Generator) -> Array:
-        """One masked part takes some units from a random other part that has any (or gives, if none has)."""
-        out = columns.copy()
-        rows = np.flatnonzero(mask.any(axis=1))
-        if self.parts < 2 or not self.free or not len(rows):
-            return out
-        taker = np.argmax(rng.random((len(rows), self.parts)) * mask[rows], axis=1)
-        keys = rng.random((len(rows), self.parts)) + 1.0
-        keys[np.arange(len(rows)), taker] = 0.0
-        spare = out[rows] - self.at_least
-        giver = np.argmax(keys * (1.0 + (spare > 0)), axis=1)  # keys are in [1, 2): a part with spare units wins
-        starved = spare[np.arange(len(rows)), giver] == 0
-        taker, giver = np.where(starved, giver, taker), np.where(starved, taker, giver)
-        units = np.ceil(spare[np.arange(len(rows)), giver] * (1.0 - rng.random(len(rows))) ** 2).astype(np.int32)
-        out[rows, taker] += units
-        out[rows, giver] -= units
-        return out
-
-    def repair(self, columns: Array) -> Array:
-        """Largest-remainder shares of what is left above ``at_least``."""
-        raw = np.nan_to_num(columns.astype(np.float64)).clip(self.at_least, None) - self.at_least
-        sums = raw.sum(axis=1, keepdims=True)
-        raw = np.where(sums > 0, raw, 1.0)
-        ideal = raw * (self.free / raw.sum(axis=1, keepdims=True))
-        base = np.floor(ideal + 1e-9)
-        short = (self.free - base.sum(axis=1)).astype(np.int64)
-        rank = np.argsort(np.argsort(-(ideal - base), axis=1, kind="stable"), axis=1, kind="stable")
-        return np.asarray(base + (rank < short[:, None]) + self.at_least, dtype=np.int32)
-
-    def at(self, index: NDArray[np.int64]) -> Array:
-        out = np.empty((len(index), self.parts), np.int32)
-        for r, number in enumerate(index.tolist()):
-            left = self.free
-            for j in range(self.parts - 1):
-                tail, units = self.parts - 1 - j, 0
-                while number >= (block := math.comb(left - units + tail - 1, tail - 1)):
-                    number, units = number - block, units + 1
-                out[r, j], left = units, left - units
-            out[r, self.parts - 1] = left
-        return np.asarray(out + self.at_least, dtype=np.int32)
-
-    def show(self, row: Array) -> Any:
-        return [int(v) for v in row]
-
-    def parse(self, value: Any, where: str) -> Array:
-        if value is None:
-            return np.asarray(self.repair(np.ones((1, self.parts)))[0])
-        row = [0.0 if v is None else _number(v, where) for v in _spread(self, value, where)]
-        if sum(row) != self.total or min(row) < self.at_least or any(v != int(v) for v in row):
-            raise DesignError(
-                f"{self.parts} whole numbers of at least {self.at_least} that add up to {self.total}",
-                value=value,
-                where=f"{where}.{self.name}",
-            )
-        return np.asarray(row, np.int32)
-
-
-def _number(value: Any, where: str) -> float:
+def number(value: Any, where: str) -> float:
     try:
-        number = float(value)
+        parsed = float(value)
     except (TypeError, ValueError):
         raise DesignError("needs a number", value=value, where=where) from None
-    if isinstance(value, bool) or not math.isfinite(number):
+    if isinstance(value, bool) or not math.isfinite(parsed):
         raise DesignError("needs a finite number", value=value, where=where)
-    return number
+    return parsed
