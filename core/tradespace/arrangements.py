@@ -165,12 +165,12 @@ class Composition:
 
     def at(self, index: NDArray[np.int64]) -> Array:
         out = np.empty((len(index), self.parts), np.int32)
-        for r, number in enumerate(index.tolist()):
+        for r, rest in enumerate(index.tolist()):
             left = self.free
             for j in range(self.parts - 1):
                 tail, units = self.parts - 1 - j, 0
-                while number >= (block := math.comb(left - units + tail - 1, tail - 1)):
-                    number, units = number - block, units + 1
+                while rest >= (block := math.comb(left - units + tail - 1, tail - 1)):
+                    rest, units = rest - block, units + 1
                 out[r, j], left = units, left - units
             out[r, self.parts - 1] = left
         return np.asarray(out + self.at_least, dtype=np.int32)

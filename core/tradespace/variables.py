@@ -1,7 +1,8 @@
-"""Decision variables with a value per entry: Choice, Integer, Real. Each turns random numbers, single changes and foreign values into valid columns.
+"""Decision variables with a value per entry: Choice, Integer, Real.
 
-A column block of a variable is an array ``(N, width)``: N designs, ``width`` entries. Entries that do not count
-(see `tradespace.designs.Space.active`) hold 0.
+Each turns random numbers, single changes and foreign values into valid columns. A column block of a variable is an
+array ``(N, width)``: N designs, ``width`` entries. Entries that do not count (see `tradespace.designs.Space.active`)
+hold 0.
 """
 
 from __future__ import annotations
