@@ -13,7 +13,7 @@ import tradespace as ts
 
 
 class TwoDevices:
-    """24 layers on device a (fast, hungry) or b (slow, frugal), fp16 or int4 (faster, lossy). A plain dict is enough."""
+    """24 layers on device a (fast, hungry) or b (slow, frugal), in fp16 or int4; prices are a plain dict."""
 
     space = ts.Space(
         ts.Choice("device", options=("a", "b"), length=24), ts.Choice("precision", options=("fp16", "int4"), length=24)
@@ -71,7 +71,7 @@ def test_every_public_name_loads() -> None:
 
 
 def test_importing_does_not_load_the_heavy_libraries() -> None:
-    heavy = "numpy sqlalchemy numba hydra optuna pymoo plotly rich typer yaml".split()
+    heavy = ["numpy", "sqlalchemy", "numba", "hydra", "optuna", "pymoo", "plotly", "rich", "typer", "yaml"]
     code = f"import sys, tradespace; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert out == "[]"
