@@ -68,7 +68,7 @@ def check_evaluator(
 
 def _same(a: Prices, b: Prices, why: str) -> None:
     """Bit-identical prices: a study is resumed by computing them again."""
-    for kind, left, right in (("metric", a.values, b.values), ("violation", a.violations, b.violations)):
+    for kind, left, right in (("metric", a.columns, b.columns), ("violation", a.violations, b.violations)):
         if tuple(left) != tuple(right):
             fail(f"{why}: {kind} names are {list(left)} and {list(right)}")
         for name in left:

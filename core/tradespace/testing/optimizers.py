@@ -81,6 +81,15 @@ def _same_runs(runs: Sequence[list[tuple[Designs, Scores]]], why: str) -> None:
         fail(f"{why}: batch {batch} differs")
 
 
+def _as_long_as_ever(subject: Class, problem: Problem, change: Callable[[Scores], Scores]) -> None:
+    """With changed scores it proposes valid designs for as many batches as with ordinary ones."""
+    ordinary = _drive(_build(subject, problem), problem)
+    told = _drive(_build(subject, problem), problem, score=change)
+    _all_valid(told, problem, SIZES)
+    if len(told) < len(ordinary):
+        fail(f"proposed nothing after {len(told)} batches, {len(ordinary)} with ordinary scores")
+
+
 def _all_valid(told: list[tuple[Designs, Scores]], problem: Problem, sizes: Sequence[int]) -> None:
     if not told:
         fail("the first ask proposed nothing")
@@ -179,6 +188,7 @@ def asking_changes_nothing(subject: Class) -> None:
             fail(f"batch {batch} differs after extra asks")
         if not len(a):
             break
+        curious.ask(2, rng(97, batch, "ask"))
         for optimizer in (plain, curious):
             optimizer.tell(a, problem.score(a), rng(0, batch, "tell"))
 
@@ -226,7 +236,7 @@ def survives_infeasible_batches(subject: Class) -> None:
     def spoil(scores: Scores) -> Scores:
         return dataclasses.replace(scores, violations=np.abs(scores.violations) + 0.5)
 
-    _all_valid(_drive(_build(subject, problem), problem, score=spoil), problem, SIZES)
+    _as_long_as_ever(subject, problem, spoil)
 
 
 def survives_equal_and_huge_scores(subject: Class) -> None:
@@ -241,7 +251,7 @@ def survives_equal_and_huge_scores(subject: Class) -> None:
         return dataclasses.replace(scores, objectives=powers)
 
     for change in (level, huge):
-        _all_valid(_drive(_build(subject, problem), problem, score=change), problem, SIZES)
+        _as_long_as_ever(subject, problem, change)
 
 
 def takes_any_batch_size(subject: Class) -> None:

