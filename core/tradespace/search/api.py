@@ -1,0 +1,121 @@
+"""`search`: one call from an evaluator to a front."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
+from tradespace.plugins import Registry
+from tradespace.problem import Evaluator, Problem
+from tradespace.search.contract import Budget, Observer, Optimizer, SearchView
+from tradespace.search.front import Front
+from tradespace.search.loop import guarded, run
+
+
+def search(
+    evaluator: Evaluator,
+    objectives: Sequence[str],
+    constraints: Sequence[str] = (),
+    *,
+    optimizer: str | type | Optimizer = "pgsam",
+    options: Mapping[str, Any] | None = None,
+    evaluations: int | None = 10_000,
+    seconds: float | None = None,
+    stagnation: int | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    observers: Sequence[Observer] = (),
+    registry: Registry | None = None,
+) -> Front:
+    """Search any object with ``space``, ``metrics`` and ``price`` for its Pareto front.
+
+    Args:
+        evaluator: see `tradespace.problem.Evaluator`; ``price`` may return a plain dict of ``(N,)`` arrays.
+        objectives: metric names or expressions, optionally "min:..." or "max:...".
+        constraints: comparisons such as "memory.dgpu<=8 GB".
+        optimizer: a registered name, a class ``(view, options)``, or an instance.
+        options: fields of the optimizer's ``Options``; not with an instance.
+        evaluations, seconds, stagnation: the budget; the first that is reached ends the search.
+        seed: equal seeds give equal fronts (unless ``seconds`` ends the search).
+        batch: designs per batch; default: what the optimizer likes.
+        observers: told of every batch.
+        registry: where names are looked up; default: all installed plugins.
+
+    Raises:
+        TradespaceError: names, units, options or budgets that do not fit, or an evaluator that breaks its contract.
+    """
+    problem = Problem.of(evaluator, objectives, constraints)
+    budget = Budget(evaluations, seconds, stagnation)
+    if isinstance(optimizer, str | type):
+        chosen, name = _built(optimizer, options or {}, view_of(problem, budget), registry)
+    elif options:
+        raise ProblemError("options go with an optimizer's name or class, not with an instance", where="options")
+    else:
+        chosen, name = optimizer, type(optimizer).__name__
+    return run(problem, chosen, budget, seed, name=name, batch=batch, observers=observers)
+
+
+def view_of(problem: Problem, budget: Budget) -> SearchView:
+    """What an optimizer may know of a problem and its budget."""
+    with guarded(f"structure of {type(problem.evaluator).__name__}"):
+        structure = problem.structure()
+    return SearchView(problem.space, problem.names, problem.repair, structure, budget.evaluations)
+
+
+def make_optimizer(name: str, options: Mapping[str, Any], view: SearchView, registry: Registry) -> Optimizer:
+    """The registered optimizer ``name``, built. Raises UnknownName for unknown names and option keys."""
+    return _build(registry.load("optimizers", name), name, options, view)
+
+
+def _built(
+    optimizer: str | type, options: Mapping[str, Any], view: SearchView, registry: Registry | None
+) -> tuple[Optimizer, str]:
+    if isinstance(optimizer, str):
+        if registry is None:
+            from tradespace.plugins import registry as default
+
+            registry = default()
+        return make_optimizer(optimizer, options, view, registry), optimizer
+    return _build(optimizer, optimizer.__name__, options, view), optimizer.__name__
+
+
+def _build(cls: Any, name: str, options: Mapping[str, Any], view: SearchView) -> Optimizer:
+    if not dataclasses.is_dataclass(getattr(cls, "Options", None)):
+        raise PluginError("an optimizer class has a dataclass 'Options'", value=name)
+    fields = {f.name: f for f in dataclasses.fields(cls.Options)}
+    for key in options:
+        if key not in fields:
+            raise UnknownName(f"option of {name}", str(key), fields, where="options")
+    try:
+        chosen = cls.Options(**{key: _typed(fields[key], value, name) for key, value in options.items()})
+    except (TypeError, ValueError) as error:
+        raise ProblemError("options of an optimizer must fit", value=str(error), where=f"options of {name}") from None
+    try:
+        built: Optimizer = cls(view, chosen)
+    except TradespaceError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            "an optimizer is built from (view, options)", value=f"{type(error).__name__}: {error}", where=name
+        ) from error
+    return built
+
+
+def _typed(field: dataclasses.Field[Any], value: Any, name: str) -> Any:
+    """``value`` in the type of the field's default: whole numbers pass as floats, nothing else is converted."""
+    default = field.default
+    if default is dataclasses.MISSING or default is None or value is None:
+        return value
+    kind = type(default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ProblemError(
+            f"'{field.name}' is {kind.__name__}",
+            value=repr(value),
+            where=f"options of {name}",
+            remedy=f"Default: {default}.",
+        )
+    return value
