@@ -119,7 +119,9 @@ def parse(value: object, unit: str, *, where: str | None = None, positive: bool 
         UnitError: not a quantity, another unit, not finite, or of a sign that makes no sense.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise _refused(f"a quantity in {_shown(unit)} is needed", repr(value), unit, where)
+        raise _refused(
+            f"{_shown(unit) if unit == '1' else f'a quantity in {_shown(unit)}'} is needed", repr(value), unit, where
+        )
     number = _read_text(value, unit, where) if isinstance(value, str) else _read_number(value, unit, where)
     if not math.isfinite(number):
         raise _refused("the number must be finite", repr(value), unit, where)
@@ -177,10 +179,10 @@ def _read_number(value: int | float, unit: str, where: str | None) -> float:
 
 def _read_text(text: str, unit: str, where: str | None) -> float:
     if len(text) > MAX_LENGTH:
-        raise _refused(f"a quantity has at most {MAX_LENGTH} characters", text[:40] + "…", unit, where)
+        raise _refused(f"a quantity has at most {MAX_LENGTH} characters", repr(text[:40] + "…"), unit, where)
     match = _NUMBER.fullmatch(text)
     if match is None or match[2].startswith((",", ".", "_")):
-        raise _refused(f"'{text}' is not a quantity, needs {_shown(unit)}", None, unit, where)
+        raise _refused(f"{text!r} is not a quantity, needs {_shown(unit)}", None, unit, where)
     number, given = Decimal(match[1]), match[2]
     if given in ("", unit) and not _scaled(given):  # a unit that only a plugin knows fits itself
         return float(number)
@@ -188,11 +190,11 @@ def _read_text(text: str, unit: str, where: str | None) -> float:
         found = _unit(given)
         needed = _unit(unit.removeprefix("delta ")) if _known(unit) else None
     except UnitError as error:
-        raise _refused(f"'{text}': {error.rule}, needs {_shown(unit)}", None, unit, where, error.remedy) from None
+        raise _refused(f"{text!r}: {error.rule}, needs {_shown(unit)}", None, unit, where, error.remedy) from None
     if needed is None or found.powers != needed.powers:
-        raise _refused(f"'{text}' is {_name(found.powers)}, needs {_shown(unit)}", None, unit, where)
+        raise _refused(f"{text!r} is {_name(found.powers)}, needs {_shown(unit)}", None, unit, where)
     if found.celsius and unit.startswith("delta "):
-        raise _refused(f"'{text}' is a temperature, needs a difference in K", None, unit, where)
+        raise _refused(f"{text!r} is a temperature, needs a difference in K", None, unit, where)
     return float(number * found.factor + (_ZERO_CELSIUS if found.celsius else 0))
 
 
@@ -214,7 +216,7 @@ def _unit(text: str) -> _Unit:
 
 def _atom(text: str, whole: str) -> tuple[Decimal, tuple[tuple[str, int], ...]]:
     if text in _AMBIGUOUS:
-        raise UnitError(f"'{text}' means two things", remedy=f"Write {_AMBIGUOUS[text]}.")
+        raise UnitError(f"{text!r} means two things", remedy=f"Write {_AMBIGUOUS[text]}.")
     text = _PLURALS.get(text, text)
     if text in _ATOMS:
         return Decimal(_ATOMS[text].factor), _ATOMS[text].powers
@@ -226,7 +228,7 @@ def _atom(text: str, whole: str) -> tuple[Decimal, tuple[tuple[str, int], ...]]:
             return Decimal(atom.factor) * Decimal(1024) ** _BINARY[prefix], atom.powers
         if len(prefix) == 1 and prefix in atom.prefixes:
             return Decimal(atom.factor).scaleb(_DECIMAL[prefix]), atom.powers
-    raise UnitError(f"the unit '{whole}' is unknown", remedy=_close(text))
+    raise UnitError(f"the unit {whole!r} is unknown", remedy=_close(text))
 
 
 def _prefix_for(value: float, shown: str, digits: int) -> tuple[int, str]:
