@@ -43,3 +43,12 @@ def tradespace_evaluators() -> dict[str, str]:
 @hookimpl
 def tradespace_precisions() -> dict[str, str]:
     return {name: f"tradespace.precisions:{name.upper()}" for name in ("fp32", "fp16", "bf16", "int8", "int4")}
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    return {
+        "fma-probe": "tradespace.kernels.probes:FMAProbe",
+        "triad": "tradespace.kernels.probes:Triad",
+        "gemv-fp32": "tradespace.kernels.probes:GEMV",
+    }
