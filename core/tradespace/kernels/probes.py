@@ -1,4 +1,4 @@
-"""Native probes of one core: a reduction of chosen arithmetic intensity, STREAM triad, and fp32 matrix-vector product."""
+"""Native probes of one core: a reduction of chosen arithmetic intensity, STREAM triad, fp32 matrix-vector product."""
 
 from __future__ import annotations
 

@@ -92,5 +92,5 @@ def test_an_unwritable_cache_is_told(fresh_cache: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("TRADESPACE_CACHE", str(fresh_cache / "file"))
     source = fresh_cache / "k.c"
     source.write_text("int f(void) { return 1; }\n")
-    with pytest.raises(KernelError, match="cache folder must be writable.*TRADESPACE_CACHE"):
+    with pytest.raises(KernelError, match=r"cache folder must be writable.*TRADESPACE_CACHE"):
         build.load(source)
