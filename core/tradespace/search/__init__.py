@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,3 +50,18 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"tradespace.search.{_HOME[name]}"), name)
     raise AttributeError(f"module 'tradespace.search' has no attribute '{name}'")
+
+
+class _Callable(ModuleType):
+    """``tradespace.search`` is this package to the import system and the function `search` to users: importing any
+    module of the package binds the package over the lazy function, so the package is callable as the function."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.__getattr__("search")(*args, **options)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self.__getattr__("search"))
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,0 +1,1 @@
+"""Evaluators that several tests and benchmarks share."""
