@@ -120,9 +120,10 @@ def _nmse(precision: Precision) -> float:
 
 
 def _blocks(values: Floats, block: int) -> Floats:
-    """(n,) -> (blocks, block), the last block filled with zeros."""
+    """(n,) -> (blocks, block), filled up with zeros; -0 becomes 0, so equal values have equal bytes."""
     missing = -values.size % block
-    return np.pad(values, (0, missing)).reshape(-1, block)
+    blocks: Floats = np.pad(values, (0, missing)).reshape(-1, block) + np.float32(0)
+    return blocks
 
 
 def _scale(scale: Floats) -> tuple[Floats, Bytes]:
@@ -198,7 +199,8 @@ def _decode_int4(data: Bytes, elements: int) -> Floats:
     blocks = data.reshape(-1, 18)
     scale = blocks[:, :2].copy().view(np.float16).astype(np.float32)
     codes = np.concatenate([blocks[:, 2:] & 0xF, blocks[:, 2:] >> 4], axis=1).astype(np.float32) - np.float32(8)
-    return (codes * scale).reshape(-1)[:elements]
+    values: Floats = (codes * scale).reshape(-1)[:elements] + np.float32(0)  # an empty block has scale -0
+    return values
 
 
 FP32 = Precision("fp32", 32, 1, 0, "fp32", 32, "32-bit float", "IEEE 754-2019", Codec(_encode_fp32, _decode_fp32))
