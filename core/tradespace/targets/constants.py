@@ -134,7 +134,7 @@ def check_kinds(kinds: Any, facts: ModelFacts, model: str, where: str) -> tuple[
         UnknownName: a kind that the model does not run.
     """
     if not isinstance(kinds, (list, tuple)) or not kinds or not all(isinstance(kind, str) for kind in kinds):
-        raise InputError("'runs' is a list of operator kinds", value=kinds, where=where)
+        raise InputError("'runs' is a list of operator kinds", value=repr(kinds), where=where)
     for kind in kinds:
         if kind not in facts.runs:
             raise UnknownName(f"operator kind for model '{model}':", kind, facts.runs, where=where)

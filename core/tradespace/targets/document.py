@@ -13,6 +13,7 @@ from tradespace.errors import InputError
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 12
 MAX_NODES = 20_000
+MAX_KEY = 200
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -41,10 +42,10 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def check_bounds(data: object, where: str) -> None:
-    """Refuses mappings that did not come through `read_document` but are as large as an attack.
+    """Refuses nested data as large as an attack, and keys that no message could show.
 
     Raises:
-        InputError: more than `MAX_NODES` values or deeper than `MAX_DEPTH`.
+        InputError: more than `MAX_NODES` values, deeper than `MAX_DEPTH`, a key that is not short printable text.
     """
     stack, count = [(data, 1)], 0
     while stack:
@@ -53,6 +54,10 @@ def check_bounds(data: object, where: str) -> None:
         if count > MAX_NODES or depth > MAX_DEPTH:
             raise InputError(f"at most {MAX_NODES} values, nested at most {MAX_DEPTH} deep", where=where)
         if isinstance(value, Mapping):
+            for key in value:
+                if not isinstance(key, str) or len(key) > MAX_KEY or not key.isprintable():
+                    rule = f"a key is printable text of at most {MAX_KEY} characters"
+                    raise InputError(rule, value=repr(key)[:80], where=where)
             stack.extend((child, depth + 1) for child in value.values())
         elif isinstance(value, (list, tuple)):
             stack.extend((child, depth + 1) for child in value)

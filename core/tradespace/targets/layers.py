@@ -13,7 +13,7 @@ from typing import Any, Union
 
 from tradespace.errors import InputError, UnknownName
 from tradespace.plugins import Registry
-from tradespace.targets.document import check_bounds, read_document
+from tradespace.targets.document import MAX_KEY, check_bounds, read_document
 
 KINDS = ("measured", "datasheet", "paper", "derived", "substitute", "fitted")
 """How a number came about. Without a `kind:` a number with a source is datasheet, one without is substitute."""
@@ -78,7 +78,9 @@ def _resolve(
     if identity in chain:
         names = " -> ".join(Path(step).stem for step in (*chain[chain.index(identity) :], identity))
         raise InputError("targets extend each other in a circle", value=names, where=str(path))
-    name, body = _named(read_document(path), path.stem, str(path))
+    document = read_document(path)
+    check_bounds(document, str(path))
+    name, body = _named(document, path.stem, str(path))
     return _extended(name, body, path.name, registry, path.parent, (*chain, identity))
 
 
@@ -120,7 +122,7 @@ def _extended(
     base: Tree = {}
     if "extends" in body:
         if not isinstance(body["extends"], (str, Path)):
-            raise InputError("'extends' takes the name or path of one target", value=body["extends"], where=file)
+            raise InputError("'extends' takes the name or path of one target", value=repr(body["extends"]), where=file)
         base_name, base = _resolve(body["extends"], registry, folder, chain)
         name = base_name if file == INLINE and name == "custom" else name
     plain = annotate({key: value for key, value in own.items() if "." not in key}, file)
@@ -147,7 +149,7 @@ def annotate(
     for key, value in body.items():
         if key in ("source", "kind"):
             continue
-        here = f"{path}.{key}" if path else str(key)
+        here = f"{path}.{key}" if path else key
         if isinstance(value, Mapping) and "value" in value:
             extra = set(value) - {"value", "source", "kind"}
             if extra or isinstance(value["value"], Mapping):
@@ -155,18 +157,21 @@ def annotate(
                     "a number is {value, source, kind}", value=f"{key}: {dict(value)}", where=f"{file}: {here}"
                 )
             own_source, own_kind = _text(value, "source", file, here), _kind(value, file, here)
-            tree[str(key)] = Leaf(value["value"], own_source or source, own_kind or kind, file)
+            tree[key] = Leaf(value["value"], own_source or source, own_kind or kind, file)
         elif isinstance(value, Mapping):
-            tree[str(key)] = annotate(value, file, source, kind, here)
+            tree[key] = annotate(value, file, source, kind, here)
         else:
-            tree[str(key)] = Leaf(value, source, kind, file)
+            tree[key] = Leaf(value, source, kind, file)
     return tree
 
 
 def _text(body: Mapping[str, Any], key: str, file: str, path: str) -> str | None:
     value = body.get(key)
-    if value is not None and not (isinstance(value, str) and value.strip()):
-        raise InputError(f"'{key}' is text", value=repr(value), where=f"{file}: {path}".rstrip(": "))
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip() or len(value) > MAX_KEY or not value.isprintable():
+        rule = f"'{key}' is printable text of at most {MAX_KEY} characters"
+        raise InputError(rule, value=repr(value), where=f"{file}: {path}".rstrip(": "))
     return value
 
 

@@ -112,7 +112,9 @@ class _Builder:
         ends = leaf.value if isinstance(leaf, Leaf) else None
         where = self.where(leaf, f"{path}.between")
         if not isinstance(ends, (list, tuple)) or len(ends) != 2 or ends[0] == ends[1]:
-            raise InputError("a link has two different ends", value=ends, where=where, remedy="between: [dram, vram]")
+            raise InputError(
+                "a link has two different ends", value=repr(ends), where=where, remedy="between: [dram, vram]"
+            )
         for end in ends:
             if end not in places:
                 raise UnknownName("memory or device", str(end), places, where=where)
@@ -172,7 +174,7 @@ class _Builder:
     def section(self, tree: Tree, key: str) -> list[tuple[str, Tree]]:
         body = tree.get(key, {})
         if not isinstance(body, dict):
-            raise InputError(f"'{key}' is a mapping of names", value=body.value, where=self.where(body, key))
+            raise InputError(f"'{key}' is a mapping of names", value=repr(body.value), where=self.where(body, key))
         if len(body) > MAX_PARTS:
             raise InputError(f"at most {MAX_PARTS} {key}", value=len(body), where=self.where(body, key))
         for name, value in body.items():
@@ -183,7 +185,9 @@ class _Builder:
                     where=self.where(None, key),
                 )
             if not isinstance(value, dict):
-                raise InputError("a mapping of keys is needed", value=value.value, where=f"{value.file}: {key}.{name}")
+                raise InputError(
+                    "a mapping of keys is needed", value=repr(value.value), where=f"{value.file}: {key}.{name}"
+                )
         return [(name, value) for name, value in body.items() if isinstance(value, dict)]
 
     def text(self, body: Tree, key: str, path: str, default: str | None = None) -> str:
