@@ -1,0 +1,151 @@
+"""What the tables know of their own form: exact sums over a chain, lower bounds, and capacity limits.
+
+Energy of the thermal variant is no sum: leakage depends on the mean power of a device. It has an additive minorant.
+With E, t the energy and busy time of a device, its leakage energy is t L(E / t), L the leakage at the fixed point. L is
+convex (see `thermal`: its slope x / (1 - x) grows with power; beyond runaway it goes on with a steeper line), so it lies
+above each of its tangents: t L(E / t) >= t (L(P) - L'(P) P) + L'(P) E for any P. The right side is linear in E and t, so
+it adds up over entries; it is exact for a device whose mean power is P, for which we take the mean over all entries
+and formats. The pressure factor is >= 1 and multiplies a positive number. Everything here is ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.costs import thermal
+from tradespace.costs.bind import BROKEN, ENERGY, LOSS, MEMORY_ENERGY, TIME
+from tradespace.costs.binding import Binding, lowest, resident_minorant
+from tradespace.costs.kernel import RULE_C, RULE_PIPELINE, RULE_THERMAL
+from tradespace.costs.pack import Packed
+from tradespace.problem import ChainTerm, Structure
+
+Floats = NDArray[np.float64]
+
+STABLE = 0.9
+"""Tangents are taken where L R / Ts <= 0.9, so that their slope (at most 9) stays below that beyond runaway."""
+
+
+def structure(binding: Binding, packed: Packed) -> Structure | None:
+    """None for contiguous placement, whose variables are not one Choice per entry."""
+    if binding.options.placement == "contiguous":
+        return None
+    one = len(binding.samples) == 1
+    adjacent = binding.entries.is_chain
+    pipeline, heat = packed.rules[RULE_PIPELINE] > 0, packed.rules[RULE_THERMAL] > 0
+    time = lowest(binding, TIME)
+    pair_time, pair_energy = _pairs(binding)
+    terms = {
+        "latency": ChainTerm(time, pair_time, exact=adjacent and one),
+        "loss": ChainTerm(lowest(binding, LOSS), None, exact=True),
+    }
+    unary, pair = _energy(binding, packed, time, pair_time, pair_energy)
+    plain = not (heat or packed.rules[RULE_C] > 0 or pipeline)
+    terms["energy"] = ChainTerm(unary, pair, exact=plain and adjacent and one)
+    resident = resident_minorant(binding)
+    exact = one and not binding.entries.ties
+    terms["memory"] = ChainTerm(resident.reshape(len(resident), -1), None, exact=exact)
+    names = [device.name for device in binding.target.devices]
+    for d, name in enumerate(names):
+        terms[f"memory.{name}"] = ChainTerm(_only(resident, [d]), None, exact=exact)
+        busy = time.reshape(resident.shape)
+        terms[f"busy.{name}"] = ChainTerm(_only(busy, [d]), None, exact=one)
+    for name in binding.tables[0].extra:
+        column = np.stack([t.extra[name] for t in binding.tables]).min(axis=0)
+        terms[name] = ChainTerm(column.reshape(len(column), -1), None, exact=one)
+    return Structure(("placement", "precision"), terms, _limits(binding, resident))
+
+
+def _energy(
+    binding: Binding, packed: Packed, time: Floats, pair_time: Floats, pair_energy: Floats
+) -> tuple[Floats, Floats]:
+    """Energy while working, plus idle power: of every device over the whole job, less what the busy one already counts.
+
+    In a pipeline idle power lasts one period, which is at least the mean busy time of the devices.
+    """
+    n, (d, p) = len(time), binding.costs.shape[2:4]
+    idle = np.array([device.idle_power for device in binding.target.devices])
+    pipeline = packed.rules[RULE_PIPELINE] > 0
+    waiting = idle.sum() / (d if pipeline else 1)
+    per_state = np.repeat(waiting - idle, p)[None, :]
+    work = lowest(binding, ENERGY)
+    unary = work + lowest(binding, MEMORY_ENERGY)
+    if len(binding.samples) == 1:
+        unary = unary + time * per_state
+    else:  # the difference may be negative, so both sides are taken at each sample count before the minimum
+        each = binding.costs[..., ENERGY] + binding.costs[..., MEMORY_ENERGY]
+        each = each.reshape(*each.shape[:2], -1) + binding.costs[..., TIME].reshape(*each.shape[:2], -1) * per_state
+        unary = each.min(axis=0)
+    if packed.rules[RULE_THERMAL] > 0:
+        unary = unary + _leakage(binding, packed).reshape(n, -1)
+    pair = pair_energy + (0.0 if pipeline else waiting) * pair_time
+    return unary, pair
+
+
+def _leakage(binding: Binding, packed: Packed) -> Floats:
+    """(n, D, P) J of leakage, from below: the tangent at each device's mean power."""
+    costs = binding.costs
+    out = np.zeros(costs.shape[1:4])
+    runs = costs[..., BROKEN] == 0
+    for d, row in enumerate(packed.devices):
+        here = runs[:, :, d]
+        spent, busy = costs[:, :, d, :, ENERGY], costs[:, :, d, :, TIME]
+        total = (busy * here).sum()
+        if total > 0:
+            level, slope = tangent(float((spent * here).sum() / total), row)
+            out[:, d] = (level * busy + slope * spent).min(axis=0)
+    return out
+
+
+def tangent(power: float, row: Floats) -> tuple[float, float]:
+    """(value at zero power, slope) of the tangent to leakage at ``power``, moved onto the stable branch if need be."""
+    resistance, scale, at_ambient = row[thermal.RESISTANCE], row[thermal.SCALE], row[thermal.LEAK_TA]
+    if row[thermal.LEAK0] <= 0:
+        return 0.0, 0.0
+    if resistance <= 0:
+        return float(at_ambient), 0.0
+    edge = scale / resistance * (math.log(STABLE) - STABLE - math.log(at_ambient * resistance / scale))
+    power = min(power, edge)
+    if power <= 0:
+        return 0.0, 0.0
+    value = float(thermal.leakage(power, row))
+    x = value * resistance / scale
+    slope = x / (1.0 - x)
+    return value - slope * power, slope
+
+
+def _pairs(binding: Binding) -> tuple[Floats, Floats]:
+    """(n - 1, S, S) s and J of the edges between neighbours, at the sample count where each is smallest."""
+    tables = binding.tables
+    n, d, p = binding.broken.shape
+    time, energy = np.zeros((2, len(tables), max(n - 1, 0), d, p, d, p))
+    for k, table in enumerate(tables):
+        for e, (a, b) in enumerate(zip(table.edge_source.tolist(), table.edge_dest.tolist(), strict=True)):
+            if b == a + 1:  # [precision, source, dest] -> [source, precision, dest, any]
+                time[k, a] += table.edge_time[e].transpose(1, 0, 2)[..., None]
+                energy[k, a] += table.edge_energy[e].transpose(1, 0, 2)[..., None]
+    shape = (max(n - 1, 0), d * p, d * p)
+    return time.min(axis=0).reshape(shape), energy.min(axis=0).reshape(shape)
+
+
+def _only(table: Floats, devices: list[int]) -> Floats:
+    """(n, S): the table where the entry is on one of ``devices``, else 0."""
+    mask = np.isin(np.arange(table.shape[1]), devices)
+    return np.where(mask[None, :, None], table, 0.0).reshape(len(table), -1)
+
+
+def _limits(binding: Binding, resident: Floats) -> dict[str, tuple[Floats, float]]:
+    target = binding.target
+    limits = {}
+    for memory in target.memories.values():
+        here = [d for d, device in enumerate(target.devices) if device.memory == memory.name]
+        if here:
+            limits[f"memory.{memory.name}"] = (_only(resident, here), memory.capacity)
+    for d, device in enumerate(target.devices):
+        if device.capacity < target.memories[device.memory].capacity:
+            limits[f"memory.{device.name}"] = (_only(resident, [d]), device.capacity)
+    if binding.broken.any():
+        limits["runs"] = (binding.broken.astype(np.float64).reshape(len(resident), -1), 0.5)
+    return limits

@@ -1,0 +1,103 @@
+"""The seam between chips and operators: a device model turns (operators, device, precisions) into a table of costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.errors import PluginError
+
+if TYPE_CHECKING:
+    from tradespace.precisions import Precision
+    from tradespace.targets.model import Device
+    from tradespace.workloads.operators import Operators
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+RESERVED = ("time", "overhead", "energy", "unsupported")
+
+
+@dataclass(frozen=True, init=False)
+class CostTable:
+    """What one execution of each of n operators costs on one device, in each of P precisions.
+
+    Args:
+        time: s on the device's own resources, ``(n,)`` or ``(n, P)``. The engine takes the maximum of it and the
+            memory time, so a model must not count the device's main memory itself.
+        overhead: s added after that maximum, beyond the device's ``launch_overhead``, which the engine adds.
+        energy: J above idle, main memory excluded. Without it the engine uses the device's power (see `energies`).
+        unsupported: bool, True where the device cannot run the operator in that precision; its other numbers are
+            ignored there. Never write inf or nan.
+        columns: any further named quantities (``cycles=...``); they add up over a plan and become metrics.
+    """
+
+    time: Floats
+    overhead: Floats | None
+    energy: Floats | None
+    unsupported: Bools | None
+    columns: Mapping[str, Floats] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        time: Any,
+        *,
+        overhead: Any = None,
+        energy: Any = None,
+        unsupported: Any = None,
+        **columns: Any,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "time", np.asarray(time, np.float64))
+        put(self, "overhead", None if overhead is None else np.asarray(overhead, np.float64))
+        put(self, "energy", None if energy is None else np.asarray(energy, np.float64))
+        put(self, "unsupported", None if unsupported is None else np.asarray(unsupported, bool))
+        put(self, "columns", {name: np.asarray(column, np.float64) for name, column in columns.items()})
+
+    def dense(self, n: int, p: int, where: str) -> CostTable:
+        """Every column as ``(n, p)``, zeros where a pair is unsupported. Raises `PluginError` for bad shapes or values."""
+        unsupported = _spread(self.unsupported, n, p, bool, f"{where}.unsupported")
+        out: dict[str, Any] = {}
+        for name in ("time", "overhead", "energy", *self.columns):
+            raw = self.columns[name] if name in self.columns else getattr(self, name)
+            if raw is None and name == "energy":
+                continue
+            column = np.where(unsupported, 0.0, _spread(raw, n, p, np.float64, f"{where}.{name}"))
+            if not (np.isfinite(column).all() and (column >= 0).all()):
+                raise PluginError(
+                    "a cost column is finite and not negative",
+                    where=f"{where}.{name}",
+                    remedy="Mark pairs that cannot run in 'unsupported'.",
+                )
+            out[name] = column
+        return CostTable(out.pop("time"), unsupported=unsupported, **out)
+
+
+class DeviceModel(Protocol):
+    """How fast a kind of chip runs operators. Registered by the hook ``tradespace_device_models``.
+
+    Called once per (workload, device) with the *distinct* operators, so `table` may be a plain loop. It must be pure.
+
+    Attributes:
+        constants: constant -> SI unit; " or zero" and " by precision" may follow (in that order). Read from the YAML.
+        runs: operator kinds it can execute.
+        defaults: optional, constant -> SI value.
+    """
+
+    constants: Mapping[str, str]
+    runs: tuple[str, ...]
+
+    def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable: ...
+
+
+def _spread(column: Any, n: int, p: int, dtype: Any, where: str) -> NDArray[Any]:
+    array = np.asarray(0 if column is None else column, dtype)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim > 2 or (array.ndim == 2 and (array.shape[0] != n or array.shape[1] not in (1, p))):
+        raise PluginError(f"a cost column has shape ({n},) or ({n}, {p})", value=array.shape, where=where)
+    return np.array(np.broadcast_to(array, (n, p)))

@@ -1,0 +1,24 @@
+"""CPQ, the pressure of allocation, and the factor it puts on energy. Both are ours (reconstruction, see `qeil`)."""
+
+from __future__ import annotations
+
+from tradespace.costs.compiled import njit
+
+
+@njit
+def cpq(u: float) -> float:
+    """u / (1 - u) for a share ``u`` of the memory in use: mean queue length of a single server at load u."""
+    return u / (1.0 - u) if u < 1.0 else 1e9
+
+
+@njit
+def kappa(u: float, c: float, u0: float) -> float:
+    """1 + c max(0, u - u0)^2 / (1 - u) >= 1; from u = 0.99 on its tangent, so it stays finite and increasing."""
+    if u <= u0 or c <= 0.0:
+        return 1.0
+    if u < 0.99:
+        return 1.0 + c * (u - u0) * (u - u0) / (1.0 - u)
+    over = 0.99 - u0
+    value = c * over * over / 0.01
+    slope = c * (2.0 * over / 0.01 + over * over / 1e-4)
+    return 1.0 + value + slope * (u - 0.99)

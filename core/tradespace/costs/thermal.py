@@ -1,0 +1,73 @@
+"""Leakage and temperature: the fixed point of T = Ta + R (P + L(T)), L(T) = L0 exp((T - T0) / Ts).
+
+Source: the exponential fit of subthreshold leakage over a small range of temperature is standard CMOS practice; the
+closed form, the treatment of runaway and every constant that a target does not give are ours.
+
+With x = L R / Ts the fixed point reads x exp(-x) = y, y = (R L0 / Ts) exp((Ta + R P - T0) / Ts). The stable solution is
+the smaller one, x = -W0(-y) <= 1. There is none for y > 1/e: the device runs away, exactly when the power exceeds
+`critical_power`. Leakage is convex and increasing in P up to there, with slope x / (1 - x).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tradespace.costs.compiled import njit
+
+STEEP = 1000.0
+"""W of leakage per W beyond the critical power: keeps reported numbers finite, monotone and convex (ours)."""
+
+AMBIENT, RESISTANCE, LIMIT, LEAK0, SCALE, CRITICAL, LEAK_TA, THERMAL_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7
+"""Columns of the per-device thermal constants that the compiled functions read."""
+
+
+@njit
+def leakage(power: float, c: np.ndarray) -> float:  # type: ignore[type-arg]
+    """W of leakage while ``power`` (W, dynamic) is spent; ``c`` is one row of thermal constants."""
+    if c[LEAK0] <= 0.0:
+        return 0.0
+    if c[RESISTANCE] <= 0.0:
+        return float(c[LEAK_TA])
+    if power >= c[CRITICAL]:
+        return float(c[SCALE] / c[RESISTANCE] + STEEP * (power - c[CRITICAL]))
+    return float(
+        solve(c[LEAK_TA] * c[RESISTANCE] / c[SCALE] * math.exp(power * c[RESISTANCE] / c[SCALE]))
+        * c[SCALE]
+        / c[RESISTANCE]
+    )
+
+
+@njit
+def solve(y: float) -> float:
+    """The smaller root of x exp(-x) = y for 0 <= y <= 1/e.
+
+    Newton from the left of the root of an increasing concave function: every step stays on the left, so the sequence
+    is monotone; it stops when a step no longer gains 1e-15.
+    """
+    series = y * (1.0 + y * (1.0 + y * 1.5))  # first terms at 0: all are positive, so it is below
+    branch = 1.0 - math.sqrt(max(0.0, 2.0 - 2.0 * math.e * y))  # first terms at 1/e: below as well
+    x = max(series, branch)
+    for _ in range(60):
+        if x >= 1.0:
+            return 1.0
+        e = math.exp(-x)
+        step = (y - x * e) / (e * (1.0 - x))
+        x = x + step
+        if abs(step) <= 1e-15 * x:
+            break
+    return min(x, 1.0)
+
+
+def constants(
+    ambient: float, resistance: float, limit: float, leak: float, reference: float, scale: float
+) -> np.ndarray:  # type: ignore[type-arg]
+    """One row of thermal constants, SI: K, K/W, K, W at ``reference`` K, growing by e over ``scale`` K."""
+    row = np.zeros(THERMAL_COLUMNS)
+    row[AMBIENT], row[RESISTANCE], row[LIMIT], row[SCALE] = ambient, resistance, limit, scale
+    row[LEAK0], row[CRITICAL] = leak, np.inf
+    row[LEAK_TA] = leak * math.exp(min((ambient - reference) / scale, 700.0)) if scale > 0 else leak
+    if leak > 0 and resistance > 0:
+        row[CRITICAL] = scale / resistance * (-1.0 - math.log(row[LEAK_TA] * resistance / scale))
+    return row
