@@ -1,0 +1,156 @@
+"""Running a search into a study, and continuing one that was cut off.
+
+Resuming replays: a fresh optimizer is told the logged batches and its state is what it was, because state depends on
+tells alone and randomness on (seed, batch, role). Pure problems are asked and priced again and compared by digest;
+measured ones take designs and prices from the log, nothing is measured twice. So a resumed study ends bit-identical to
+one that was never cut off, unless a budget in seconds ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradespace.errors import StudyError
+from tradespace.problem import Problem
+from tradespace.search.contract import Observer, Optimizer, Recalled
+from tradespace.studies.log import Store, StudyLog
+from tradespace.studies.outline import Outline
+from tradespace.studies.provenance import Provenance
+from tradespace.studies.record import StudyRecord
+from tradespace.studies.spec import StudySpec
+
+if TYPE_CHECKING:
+    from tradespace.designs import Space
+    from tradespace.plugins import Registry
+    from tradespace.search import Front
+
+
+@dataclass
+class LogReplay:
+    """`tradespace.search.contract.Replay` over a study's log."""
+
+    store: Store
+    study: StudyRecord
+    space: Space
+    seconds: float
+
+    def recall(self, index: int) -> Recalled | None:
+        return self.store.recall(self.study, index, self.space)
+
+
+def start(
+    store: Store,
+    name: str,
+    spec: StudySpec,
+    problem: Problem,
+    registry: Registry,
+    *,
+    observers: Sequence[Observer] = (),
+    keep_designs: bool = False,
+) -> Front:
+    """Search from the beginning, logged as study ``name``. The log sees each batch before the other observers.
+
+    Raises:
+        StudyError: the name is taken or malformed, or the database cannot be written.
+    """
+    optimizer = _optimizer(spec, problem, registry)  # first: a wrong option must not leave a study behind
+    provenance = Provenance.of(spec.setting, registry)
+    log = store.create(name, spec, provenance, problem, keep_designs=keep_designs)
+    return _search(log, spec, problem, optimizer, observers, None)
+
+
+def resume(
+    store: Store,
+    name: str,
+    registry: Registry,
+    *,
+    problem: Problem | None = None,
+    observers: Sequence[Observer] = (),
+    take_over: bool = False,
+) -> Front:
+    """Continue a study to the end of its budget.
+
+    The budget itself is part of the study: optimizers may plan with it (a cooling schedule does), so a longer one is
+    another search, not a continuation.
+
+    Args:
+        problem: needed for a study whose evaluator was an object of a program; else rebuilt from the spec.
+        take_over: continue although the study's process may still run; that process then stops at its next batch.
+
+    Raises:
+        UnknownName: no such study.
+        StudyError: the study is complete, is being written, rests on something that has changed (named), or its
+            replay differs from what was logged.
+    """
+    study = store.load(name)
+    if study.status == "complete":
+        raise StudyError(
+            f"study '{name}' is complete: {study.summary.get('stopped', 'its budget is spent')}",
+            where=store.shown,
+            remedy="Optimizers plan with their budget: for a longer one start a new study.",
+        )
+    problem = _problem(study, registry) if problem is None else problem
+    _check_unchanged(study, problem, registry, store.shown)
+    optimizer = _optimizer(study.spec, problem, registry)
+    log = store.resume(study, take_over=take_over)
+    replay = LogReplay(store, study, problem.space, study.seconds)
+    return _search(log, study.spec, problem, optimizer, observers, replay)
+
+
+def _search(
+    log: StudyLog,
+    spec: StudySpec,
+    problem: Problem,
+    optimizer: Optimizer,
+    observers: Sequence[Observer],
+    replay: LogReplay | None,
+) -> Front:
+    from tradespace.search.loop import run
+
+    with log:
+        front = run(
+            problem,
+            optimizer,
+            spec.budget,
+            spec.seed,
+            name=spec.optimizer,
+            batch=spec.batch,
+            observers=[log, *observers],
+            replay=replay,
+        )
+        log.finish(front, "interrupted" if front.interrupted else "complete")
+    return front
+
+
+def _optimizer(spec: StudySpec, problem: Problem, registry: Registry) -> Optimizer:
+    from tradespace.search.api import make_optimizer, view_of
+
+    return make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
+
+
+def _problem(study: StudyRecord, registry: Registry) -> Problem:
+    from tradespace.settings import bind
+
+    if study.spec.setting is None:
+        raise StudyError(
+            f"the evaluator of study '{study.name}' was an object of a program",
+            remedy="Resume it there: tradespace.studies.resume(store, name, registry, problem=...).",
+        )
+    evaluator = bind(study.spec.setting, registry).evaluator
+    return Problem.of(evaluator, study.spec.objectives, study.spec.constraints)
+
+
+def _check_unchanged(study: StudyRecord, problem: Problem, registry: Registry, where: str) -> None:
+    changes = list(study.provenance.changes(Provenance.of(study.spec.setting, registry)))
+    if Outline.of(problem).to_json() != study.problem.to_json():
+        changes.append("the problem has other metrics, objectives, constraints or decision variables")
+    if changes:
+        shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
+        raise StudyError(
+            f"study '{study.name}' can only continue on what it rested on",
+            value=shown,
+            where=where,
+            remedy="Restore it, or start a new study.",
+        )
