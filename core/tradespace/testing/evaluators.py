@@ -210,7 +210,7 @@ def plans_agree_with_prices(subject: EvaluatorSubject) -> None:
 
 
 def structure_holds(subject: EvaluatorSubject) -> None:
-    """Declared structure is true on random designs: exact sums are the price, bounds never exceed it."""
+    """Declared structure is true on random designs: exact sums are the price, bounds and limits never exceed it."""
     structure = getattr(subject.evaluator, "structure", lambda: None)()
     if structure is None:
         not_applicable("declares no structure")
@@ -231,10 +231,10 @@ def structure_holds(subject: EvaluatorSubject) -> None:
         over = _chain_sum(ChainTerm(unary), state, states, name) / limit - 1.0
         if name not in prices.violations:
             fail(f"limit '{name}' is no violation")
-        wrong = ~np.isclose(over, prices.violations[name], rtol=1e-9, atol=1e-9)
+        wrong = over > prices.violations[name] + EXACT * np.maximum(1.0, np.abs(over))
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
-            fail(f"limit '{name}' of design {i}: {over[i]!r}, priced {prices.violations[name][i]!r}")
+            fail(f"limit '{name}' of design {i}: {over[i]!r} is above the priced {prices.violations[name][i]!r}")
 
 
 def _states(subject: EvaluatorSubject, names: Sequence[str]) -> tuple[Array, int]:

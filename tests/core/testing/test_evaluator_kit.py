@@ -190,7 +190,7 @@ class LimitIsOff(Honest):
     def structure(self) -> Structure:
         good = super().structure()
         unary, limit = good.limits["memory"]
-        return replace(good, limits={"memory": (unary, limit * 2)})
+        return replace(good, limits={"memory": (unary, limit / 2)})
 
 
 class ShapeIsOff(Honest):
