@@ -1,0 +1,76 @@
+"""One design in one line: "embed..7 dgpu int4 | 8..head npu int8"."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tradespace.designs import Space
+
+MAX_RUNS = 6
+"""Runs that a one-line description shows before it counts the rest."""
+
+
+def entry_names(space: Space, name: str) -> tuple[str, ...]:
+    """Names of the entries of a variable; their numbers where it has none."""
+    variable = space[name]
+    return tuple(variable.entries) or tuple(str(i) for i in range(variable.width))
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Variables that decide over the same entries; ``entries`` is empty for a single value."""
+
+    names: tuple[str, ...]
+    entries: tuple[str, ...]
+
+
+def groups_of(variables: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[Group, ...]:
+    """``(name, entries)`` of variables, gathered: placement and precision together, each single value alone."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    singles: list[Group] = []
+    for name, entries in variables:
+        if entries:
+            found.setdefault(entries, []).append(name)
+        else:
+            singles.append(Group((name,), ()))
+    return (*(Group(tuple(names), entries) for entries, names in found.items()), *singles)
+
+
+def runs(names: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Equal neighbours joined: ``[("embed..7", "dgpu int4"), ("head", "npu int8")]``."""
+    spans: list[tuple[str, str, str]] = []
+    for name, text in zip(names, texts, strict=True):
+        if spans and spans[-1][2] == text:
+            spans[-1] = (spans[-1][0], name, text)
+        else:
+            spans.append((name, name, text))
+    return [(a if a == b else f"{a}..{b}", text) for a, b, text in spans]
+
+
+def describe(space: Space, design: Mapping[str, Any], most: int = MAX_RUNS) -> str:
+    """A design as `Designs.show` gives it, in one line; one of many runs is given as counts."""
+    parts: list[str] = []
+    variables = [(v.name, () if v.length is None else entry_names(space, v.name)) for v in space.variables]
+    for group in groups_of(variables):
+        if not group.entries:
+            parts.append(f"{group.names[0]} {_plain(design[group.names[0]])}")
+            continue
+        texts = [" ".join(_plain(design[v][i]) for v in group.names) for i in range(len(group.entries))]
+        spans = runs(group.entries, texts)
+        if len(spans) == 1:
+            parts.append(f"all {spans[0][1]}")
+        elif len(spans) <= most:
+            parts += [f"{span} {text}" for span, text in spans]
+        else:
+            counts = Counter(texts).most_common()
+            parts += [f"{count}× {text}" for text, count in counts[:most]]
+            parts += [f"{sum(c for _, c in counts[most:])} others"] if len(counts) > most else []
+            parts[-1] += f" (in {len(spans)} runs)"
+    return " | ".join(parts)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

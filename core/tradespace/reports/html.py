@@ -1,0 +1,79 @@
+"""`report.html`: one file that needs nothing else, neither a server nor a network."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradespace.errors import TradespaceError
+from tradespace.plans import Plan
+from tradespace.reports.files import write_atomic
+from tradespace.reports.payload import payload
+from tradespace.reports.summary import Summary
+
+if TYPE_CHECKING:
+    from tradespace.search import Front
+
+DETAILED = 100
+"""Plans that are broken down by block and device in a report: the picked ones, then the others in order."""
+_PAGE = Path(__file__).parent / "page"
+
+
+def explained(front: Front, summary: Summary, most: int = DETAILED) -> dict[str, Plan]:
+    """Plans by full id, for the breakdown. Empty if the evaluator explains nothing."""
+    if not hasattr(front.problem.evaluator, "explain"):
+        return {}
+    rest = [i for i in range(len(summary.rows)) if i not in set(summary.picked)]
+    chosen = [*summary.picked, *rest][:most]
+    return {front.ids[i]: front.point(i).plan for i in chosen}
+
+
+def render(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> str:
+    """The whole page. Data goes in as JSON that no name in it can break out of."""
+    document = payload(summary, plans, facts)
+    parts = {
+        "title": html.escape(document["title"]),
+        "css": _part("report.css"),
+        "data": embedded(document),
+        "plotly": _plotly(),
+        "js": _part("page.js") + _part("charts.js"),
+    }
+    page = _part("report.html")
+    for name, text in parts.items():
+        before, _, after = page.partition("{{" + name + "}}")
+        page = before + text + after
+    return page
+
+
+def write(path: str | Path, summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> Path:
+    """Render and write in one step. Raises `TradespaceError` if the place cannot be written."""
+    return write_atomic(path, render(summary, plans, facts))
+
+
+def embedded(document: Any) -> str:
+    """JSON for a script element: no "<", so neither "</script>" nor "<!--" can occur; U+2028 and U+2029 escaped."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+@cache
+def _part(name: str) -> str:
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+@cache
+def _plotly() -> str:
+    """plotly.js as the Python package ships it. The package itself is not imported: that takes long."""
+    found = importlib.util.find_spec("plotly")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        script = Path(folder) / "package_data" / "plotly.min.js"
+        if script.is_file():
+            return script.read_text(encoding="utf-8")
+    raise TradespaceError("a report needs plotly.js", remedy="Install it with 'pip install plotly'.")

@@ -1,0 +1,126 @@
+// Charts (plotly) and what connects them. Plotly reads a little markup in its labels, so names are escaped for it.
+const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const resolved = (colour) => (colour.startsWith("var(") ? css(colour.slice(4, -1)) : colour);
+const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
+
+function layout(more) {
+  const axis = { gridcolor: css("--line"), zerolinecolor: css("--line"), linecolor: css("--line"), automargin: true, title: { standoff: 10 } };
+  const base = {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, DejaVu Sans, sans-serif", size: 12, color: css("--ink") },
+    margin: { l: 56, r: 12, t: 8, b: 44 }, hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink") }, align: "left" },
+    showlegend: false, xaxis: { ...axis }, yaxis: { ...axis },
+  };
+  for (const [key, value] of Object.entries(more)) base[key] = key.endsWith("axis") ? { ...base[key], ...value } : value;
+  return base;
+}
+
+function staircase(xs, ys, mx, my) {
+  // the plans that are best in these two measures alone, as the steps of their border
+  const order = xs.map((_, i) => i).sort((a, b) => (mx.direction === "max" ? xs[b] - xs[a] : xs[a] - xs[b]) || (my.direction === "max" ? ys[b] - ys[a] : ys[a] - ys[b]));
+  const border = [];
+  let best = null;
+  for (const i of order) {
+    if (best === null || (my.direction === "max" ? ys[i] > best : ys[i] < best)) { border.push(i); best = ys[i]; }
+  }
+  return border;
+}
+
+function drawScatter() {
+  if (!data.rows.length) return;
+  const [mx, my, mc] = [data.measures[state.x], data.measures[state.y], data.measures[state.c]];
+  const at = (m, k) => data.rows.map((r) => scaled(m, r.values[k]));
+  const xs = at(mx, state.x), ys = at(my, state.y);
+  const text = data.rows.map((r) => `<b>${escaped(r.short)}</b> ${escaped(r.why)}<br>` + data.measures.filter((m) => m.objective).map((m) => `${escaped(m.name)} ${escaped(withUnit(m, r.values[data.measures.indexOf(m)]))}`).join("<br>") + `<br>${escaped(r.text).replace(/ \| /g, "<br>")}`);
+  const border = staircase(xs, ys, mx, my);
+  const bar = mc && { title: { text: escaped(titled(mc)), side: "right", font: { size: 11 } }, thickness: 10, outlinewidth: 0, len: 0.9 };
+  const traces = [
+    { x: border.map((i) => xs[i]), y: border.map((i) => ys[i]), mode: "lines", line: { shape: mx.direction === "max" ? "vh" : "hv", color: css("--soft"), width: 1, dash: "dot" }, hoverinfo: "skip" },
+    { x: xs, y: ys, text, mode: "markers", hovertemplate: "%{text}<extra></extra>", customdata: data.rows.map((_, i) => i),
+      marker: { size: data.rows.map((r) => (r.why && r.why !== "spread" ? 12 : 8)), symbol: data.rows.map((r) => (r.why.includes("knee") ? "star" : r.why.includes("best") ? "diamond" : "circle")),
+        color: mc ? at(mc, state.c) : css("--d0"), colorscale: "Viridis", showscale: Boolean(mc), colorbar: bar, line: { width: 0.5, color: css("--card") }, opacity: 0.92 } },
+    { x: [xs[state.plan]], y: [ys[state.plan]], mode: "markers", hoverinfo: "skip", marker: { size: 20, symbol: "circle-open", color: css("--bad"), line: { width: 2.5 } } },
+  ];
+  if (data.baseline) traces.push({ x: [scaled(mx, data.baseline.values[state.x])], y: [scaled(my, data.baseline.values[state.y])], mode: "markers+text", text: ["your plan"], textposition: "top center", hoverinfo: "skip", marker: { size: 12, symbol: "x", color: css("--ink") } });
+  const kind = $("log").checked ? "log" : "linear";
+  Plotly.react("scatter", traces, layout({ xaxis: { title: { text: escaped(titled(mx)) }, type: kind }, yaxis: { title: { text: escaped(titled(my)) }, type: kind }, hovermode: "closest", margin: { l: 60, r: mc ? 8 : 12, t: 8, b: 48 } }), CONFIG);
+}
+
+function drawBlocks() {
+  const row = data.rows[state.plan];
+  const detail = row && data.details[row.id];
+  $("breakdown-both").hidden = !detail;
+  $("breakdown-none").hidden = Boolean(detail);
+  if (!row) return;
+  $("breakdown-id").textContent = row.short;
+  if (!detail) {
+    $("breakdown-none").textContent = Object.keys(data.details).length ? `Broken down are the ${Object.keys(data.details).length} plans nearest to the shown ones; for this one: ${row.command || "tradespace explain"}` : "The evaluator of this problem does not break its prices down.";
+    return;
+  }
+  drawDevices(detail);
+  const cost = data.costs.blocks.find((c) => c.name === state.cost) || data.costs.blocks[0];
+  if (!cost) { $("blocks").hidden = true; return; }
+  const map = mapsOf(row)[0];
+  const largest = Math.max(...detail.rows.map((r) => r[1][cost.name] || 0));
+  const [factor, prefix] = cost.unit && cost.unit !== "1" ? PREFIX.find(([f]) => largest >= f) || [1, ""] : [1, ""];
+  const owner = (i) => (map && map.row.codes.length === detail.rows.length ? map.row.options[map.row.codes[i]] : "");
+  const owners = [...new Set(detail.rows.map((_, i) => owner(i)))];
+  const names = detail.rows.map((r) => escaped(r[0]));
+  const traces = owners.map((o) => ({
+    type: "bar", name: escaped(o || cost.name), x: names, y: detail.rows.map((r, i) => (owner(i) === o ? (r[1][cost.name] || 0) / factor : 0)),
+    marker: { color: resolved(map ? deviceColour(map.row.options.indexOf(o)) : "var(--d0)") }, customdata: detail.rows.map((r, i) => escaped([r[0], r[2].join(" "), quantity(r[1][cost.name] || 0, cost.unit)].join(": "))), hovertemplate: "%{customdata}<extra></extra>",
+  }));
+  const unit = cost.unit && cost.unit !== "1" ? ` (${prefix}${cost.unit})` : "";
+  Plotly.react("blocks", traces, layout({ barmode: "stack", bargap: 0.15, showlegend: owners.length > 1 || Boolean(owners[0]), legend: { orientation: "h", y: 1.14, x: 0 }, xaxis: { type: "category", tickangle: "auto" }, yaxis: { title: { text: escaped(cost.name + unit) }, rangemode: "tozero" }, margin: { l: 56, r: 8, t: 28, b: 36 } }), CONFIG);
+}
+
+function drawHistory() {
+  const h = data.history;
+  const traces = [{ x: h.map((p) => p[0]), y: h.map((p) => p[2]), mode: h.length > 60 ? "lines" : "lines+markers", line: { color: css("--d0"), width: 2, shape: "hv" }, marker: { size: 4 }, customdata: h.map((p) => p[1]), hovertemplate: "%{x:,} designs, %{customdata:.2f} s<br>hypervolume %{y:.5f}<extra></extra>" }];
+  const shapes = [], annotations = [];
+  if (data.bound !== null) {
+    shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: data.bound, y1: data.bound, line: { color: css("--bad"), width: 1.5, dash: "dash" } });
+    annotations.push({ xref: "paper", x: 1, y: data.bound, xanchor: "right", yanchor: "bottom", text: "no front can exceed this", showarrow: false, font: { size: 11, color: css("--bad") } });
+    traces.push({ x: [h.length ? h[0][0] : 0], y: [data.bound * 1.002], mode: "markers", marker: { opacity: 0 }, hoverinfo: "skip" });
+  }
+  Plotly.react("history", traces, layout({ shapes, annotations, xaxis: { title: { text: "designs priced" }, rangemode: "tozero" }, yaxis: { title: { text: "hypervolume" } } }), CONFIG);
+  $("history-text").textContent = data.search;
+}
+
+// -- connections ---------------------------------------------------------------------------------------------------
+function select(index) {
+  state.plan = index;
+  drawPlan(); drawScatter(); drawBlocks(); drawConstraints();
+}
+function choices(id, list, key) {
+  fill(id, ...list.map(([value, text]) => make("option", { value }, text)));
+  $(id).value = String(state[key]);
+  $(id).addEventListener("change", (event) => { state[key] = key === "cost" ? event.target.value : Number(event.target.value); key === "cost" ? drawBlocks() : drawScatter(); });
+}
+function drawAll() {
+  drawPlan(); drawScatter(); drawBlocks(); drawHistory(); drawConstraints();
+}
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+}
+function start() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  theme(dark.matches ? "dark" : "light");
+  dark.addEventListener("change", (event) => { theme(event.matches ? "dark" : "light"); drawAll(); });
+  $("theme").addEventListener("click", () => { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); drawAll(); });
+  const named = data.measures.map((m, i) => [i, m.name]);
+  choices("axis-x", named, "x"); choices("axis-y", named, "y"); choices("axis-c", [[-1, "none"], ...named], "c");
+  state.cost = data.costs.blocks.length ? data.costs.blocks[0].name : null;
+  choices("cost", data.costs.blocks.map((c) => [c.name, c.name]), "cost");
+  $("log").addEventListener("change", drawScatter);
+  $("only-substitutes").addEventListener("change", drawSources);
+  head(); drawPlans(); drawSources(); drawBaseline(); drawReproduce(); drawAll();
+  if (data.rows.length) $("scatter").on("plotly_click", (event) => { const hit = event.points.find((p) => p.customdata !== undefined); if (hit) select(hit.customdata); });
+  document.addEventListener("click", (event) => {
+    const source = event.target.dataset && event.target.dataset.copy;
+    if (source && navigator.clipboard) navigator.clipboard.writeText($(source).textContent).then(() => { event.target.textContent = "copied"; }, () => {});
+  });
+  let width = innerWidth;
+  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawPlan(); } });
+}
+start();

@@ -1,0 +1,226 @@
+"""What the page of a report is drawn from: one plain document, built from a summary and the explained plans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tradespace import units
+from tradespace.plans import Plan, PlanRow
+from tradespace.reports.columns import Column, column
+from tradespace.reports.describe import groups_of
+from tradespace.reports.summary import Summary
+from tradespace.reports.terminal import baseline_lines, change_line, gap_line, quantity
+
+HISTORY = 600
+"""Points of the hypervolume curve at most; a longer one is thinned."""
+
+COST_UNITS: Mapping[str, str] = {
+    "time": "s",
+    "latency": "s",
+    "busy": "s",
+    "transfer": "s",
+    "overhead": "s",
+    "energy": "J",
+    "memory": "B",
+    "capacity": "B",
+    "weights": "B",
+    "kv": "B",
+    "bytes": "B",
+    "flop": "FLOP",
+    "power": "W",
+    "temperature": "K",
+}
+"""Units of the costs that plans break down by block and device; others are shown as plain numbers."""
+_NO_BAR = ("temperature",)  # its zero means nothing
+
+
+def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """Plain data only. ``plans``: explained plans by full id; ``facts``: versions and the like, to reproduce."""
+    shown = [column(m.name, m.unit, (r.values[m.name] for r in summary.rows)) for m in summary.measures]
+    start = next((i for i, r in enumerate(summary.rows) if "knee" in r.why), 0)
+    return {
+        "title": _title(summary),
+        "question": question(summary),
+        "notice": _notice(summary),
+        "cards": _cards(summary),
+        "measures": [_measure(m, c) for m, c in zip(summary.measures, shown, strict=True)],
+        "colour": 2 if len(summary.objectives) > 2 else -1,
+        "start": start,
+        "rows": _rows(summary),
+        "decisions": {d.name: {"options": d.options, "entries": d.entries} for d in summary.decisions},
+        "maps": _maps(summary),
+        "limits": list(summary.rows[0].violations) if summary.rows else list(summary.constraints),
+        "details": {i: _detail(p) for i, p in plans.items()},
+        "costs": {
+            "blocks": _costs(row for p in plans.values() for row in p.rows),
+            "devices": _costs(row for p in plans.values() for row in p.devices),
+        },
+        "history": _thin([[e, round(s, 4), _round(v)] for e, s, v in summary.history]),
+        "bound": summary.certificate.hypervolume_bound,
+        "search": f"{gap_line(summary)}. Ended: {summary.stopped or 'done'}.",
+        "baseline": _baseline(summary),
+        "sources": [
+            {"path": s.path, "value": quantity(s), "kind": s.kind, "source": s.source}
+            for s in (*summary.substitutes, *(s for s in summary.sources if s.kind != "substitute"))
+        ],
+        "command": summary.command,
+        "facts": _facts(summary, facts),
+    }
+
+
+def question(summary: Summary) -> str:
+    """The question a search answers, in a sentence."""
+    names = [d.name for d in summary.decisions]
+    several = [d for d in summary.decisions if d.entries]
+    where = f" for the {len(several[0].entries)} entries" if several else ""
+    subject = f" of {summary.workload} on {summary.target}" if summary.workload else ""
+    goals = [f"{'high' if m.direction == 'max' else 'low'} {m.name}" for m in summary.objectives]
+    limits = f", subject to {_and(summary.constraints)}" if summary.constraints else ""
+    return f"Which {_and(names)}{where}{subject} are worth having for {_and(goals)}{limits}?"
+
+
+def _title(summary: Summary) -> str:
+    count = len(summary.rows)
+    subject = f"{summary.workload} on {summary.target}" if summary.workload else summary.study or "Search"
+    return f"{subject}: {count:,} plan{'' if count == 1 else 's'} worth having"
+
+
+def _notice(summary: Summary) -> str:
+    notes = [summary.diagnosis] if summary.diagnosis else []
+    if summary.interrupted:
+        notes.append("The search was interrupted; this is what it had found.")
+    return "\n".join(notes)
+
+
+def _and(words: Iterable[str]) -> str:
+    listed = list(words)
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def _cards(summary: Summary) -> list[dict[str, Any]]:
+    cards: list[dict[str, Any]] = []
+    for m in summary.objectives if summary.rows else ():
+        pick = max if m.direction == "max" else min
+        best = pick(summary.rows, key=lambda r: r.values[m.name])
+        value = units.format(best.values[m.name], "degC" if m.unit == "K" else m.unit)
+        cards.append({"label": f"{'highest' if m.direction == 'max' else 'lowest'} {m.name}", "value": value})
+        cards[-1]["note"] = f"plan {best.short_id}"
+    proof = summary.certificate
+    gap = "no bound" if proof.gap is None else f"≤ {max(proof.gap, 0.0):.2%}"
+    cards.append({"label": "certified gap", "value": gap, "note": proof.method})
+    cards.append({"label": "hypervolume", "value": f"{summary.hypervolume:.4f}", "note": "share of the reference box"})
+    effort = f"{units.format(summary.seconds, 's', digits=2)}, {summary.optimizer}, seed {summary.seed}"
+    cards.append({"label": "designs priced", "value": f"{summary.evaluations:,}", "note": effort})
+    count = len(summary.substitutes)
+    note = "numbers nobody published" if count else "every number has a source"
+    cards.append({"label": "substitutes", "value": str(count), "note": note, "warn": count > 0})
+    return cards
+
+
+def _measure(m: Any, c: Column) -> dict[str, Any]:
+    return {
+        "name": m.name,
+        "unit": m.unit,
+        "label": c.label.replace("degC", "°C"),
+        "factor": c.factor,
+        "offset": c.offset,
+        "decimals": c.decimals,
+        "direction": m.direction,
+        "meaning": m.meaning,
+        "objective": m.objective,
+    }
+
+
+def _rows(summary: Summary) -> list[dict[str, Any]]:
+    options = {d.name: {o: i for i, o in enumerate(d.options)} for d in summary.decisions if d.options and d.entries}
+    names = [m.name for m in summary.measures]
+    return [
+        {
+            "id": r.id,
+            "short": r.short_id,
+            "why": r.why,
+            "text": r.text,
+            "values": [_round(r.values[n]) for n in names],
+            "violations": [_round(v) for v in r.violations.values()],
+            "codes": {n: [known[str(v)] for v in r.design[n]] for n, known in options.items()},
+            "command": f"tradespace explain {summary.study}:{r.short_id}" if summary.study else "",
+        }
+        for r in summary.rows
+    ]
+
+
+def _maps(summary: Summary) -> list[dict[str, Any]]:
+    """One map for each group of choices over the same entries: the first as rows, the second as colour."""
+    maps = []
+    for group in groups_of([(d.name, d.entries) for d in summary.decisions if d.options]):
+        if group.entries:
+            row = "placement" if "placement" in group.names else group.names[0]
+            others = [n for n in group.names if n != row]
+            colour = others[0] if others else None
+            maps.append({"entries": list(group.entries), "row": row, "colour": colour, "rest": others[1:]})
+    return maps
+
+
+def _detail(plan: Plan) -> dict[str, Any]:
+    return {
+        "rows": [[r.name, _numbers(r), [str(v) for v in r.choices.values()]] for r in plan.rows],
+        "devices": [[d.name, _numbers(d)] for d in plan.devices],
+    }
+
+
+def _numbers(row: PlanRow) -> dict[str, float]:
+    return {k: _round(v) for k, v in row.costs.items()}
+
+
+def _costs(rows: Iterable[PlanRow]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for row in rows for name in row.costs)
+    return [{"name": n, "unit": COST_UNITS.get(n, ""), "bar": n not in _NO_BAR} for n in names]
+
+
+def _baseline(summary: Summary) -> dict[str, Any] | None:
+    b = summary.baseline
+    if b is None:
+        return None
+    direction = {m.name: -1 if m.direction == "max" else 1 for m in summary.objectives}
+
+    def marked(changes: Mapping[str, float]) -> list[list[Any]]:
+        return [[n, c, (c < -1e-9) * direction[n] - (c > 1e-9) * direction[n]] for n, c in changes.items()]
+
+    lines: list[dict[str, Any]] = [{"text": text} for text in baseline_lines(b) if not _tells_changes(text, b)]
+    lines += [{"text": f"plan {x.short_id}:", "changes": marked(x.changes)} for x in b.better]
+    for label, change in (("Best single change", b.entry), ("Best wider change", b.whole)):
+        if change is not None:
+            trade = "" if change.improves else " (a trade)"
+            lines.append({"text": f"{label}{trade}: {change.text}:", "changes": marked(change.changes)})
+    return {"name": b.name, "id": b.id, "values": [b.values[m.name] for m in summary.measures], "lines": lines}
+
+
+def _tells_changes(text: str, b: Any) -> bool:
+    """Lines of the terminal that the page draws with colours of its own."""
+    changes = [change_line(c) for c in (b.entry, b.whole) if c is not None]
+    return any(text.endswith(c) for c in changes) or any(text.startswith(f"{x.short_id}:") for x in b.better)
+
+
+def _facts(summary: Summary, facts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    own = [
+        ("study", summary.study),
+        ("workload", summary.workload),
+        ("target", summary.target),
+        ("optimizer", f"{summary.optimizer}, seed {summary.seed}"),
+        ("database", summary.files.database),
+        ("plan", summary.files.plan),
+    ]
+    return [*((k, v) for k, v in own if v), *facts]
+
+
+def _thin(points: list[Any]) -> list[Any]:
+    if len(points) <= HISTORY:
+        return points
+    step = (len(points) - 1) / (HISTORY - 1)
+    return [points[round(i * step)] for i in range(HISTORY)]
+
+
+def _round(value: float) -> float:
+    """Seven significant digits: enough for any picture, half the bytes."""
+    return float(f"{value:.7g}")

@@ -1,0 +1,260 @@
+"""One document about a finished search: terminal, JSON and HTML say what stands here and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tradespace.reports.describe import describe, entry_names
+
+if TYPE_CHECKING:
+    from tradespace.baseline import Baseline
+    from tradespace.designs import Space
+    from tradespace.search import Front
+    from tradespace.settings import Bound
+
+PICKED = 12
+"""Plans a terminal table shows at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """An objective or another metric: SI unit, better direction, meaning."""
+
+    name: str
+    unit: str
+    direction: str
+    meaning: str
+    objective: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One plan of the front. ``values``: objectives first, then the other metrics, SI. ``violations``: relative
+    amounts, negative = slack."""
+
+    id: str
+    short_id: str
+    values: Mapping[str, float]
+    design: Mapping[str, Any]
+    violations: Mapping[str, float]
+    text: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """How far from optimal the front can be at most, or why nothing is known."""
+
+    gap: float | None
+    method: str
+    epsilon: float | None = None
+    hypervolume_bound: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one number comes from."""
+
+    path: str
+    value: float | str
+    unit: str
+    source: str
+    kind: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": self.path, "value": self.value, "unit": self.unit, "source": self.source, "kind": self.kind}
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the results are; None where nothing was written."""
+
+    database: str | None = None
+    report: str | None = None
+    plan: str | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        return {"database": self.database, "report": self.report, "plan": self.plan}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision variable as a report needs it; ``options`` of a Choice as text, else none."""
+
+    name: str
+    options: tuple[str, ...]
+    entries: tuple[str, ...]  # empty for a single value
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Built by `summarise`. Everything in SI; nothing here is formatted but `Row.text` and `diagnosis`."""
+
+    study: str | None
+    workload: str
+    target: str
+    optimizer: str
+    seed: int
+    evaluations: int
+    seconds: float
+    measures: tuple[Measure, ...]
+    constraints: tuple[str, ...]
+    hypervolume: float
+    certificate: Certificate
+    rows: tuple[Row, ...]
+    picked: tuple[int, ...]
+    substitutes: tuple[Origin, ...]
+    sources: tuple[Origin, ...]
+    decisions: tuple[Decision, ...]
+    history: tuple[tuple[int, float, float], ...]  # evaluations, seconds, hypervolume
+    stopped: str = ""
+    interrupted: bool = False
+    diagnosis: str | None = None
+    baseline: Baseline | None = None
+    files: Files = field(default_factory=Files)
+    command: str | None = None
+
+    @property
+    def objectives(self) -> tuple[Measure, ...]:
+        return tuple(m for m in self.measures if m.objective)
+
+    @property
+    def reference(self) -> str:
+        """What stands before the colon of a plan reference."""
+        return self.study or "STUDY"
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of ``--json``; values in SI units, ids in full, violations relative (negative = slack)."""
+        document: dict[str, Any] = {
+            "study": self.study,
+            "workload": self.workload,
+            "target": self.target,
+            "optimizer": self.optimizer,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "seconds": round(self.seconds, 6),
+            "objectives": [m.name for m in self.objectives],
+            "hypervolume": self.hypervolume,
+            "gap": self.certificate.gap,
+            "front": [
+                {"id": r.id, "values": dict(r.values), "design": dict(r.design), "violations": dict(r.violations)}
+                for r in self.rows
+            ],
+            "substitutes": [s.to_json() for s in self.substitutes],
+            "files": self.files.to_json(),
+        }
+        if self.stopped:
+            document["stopped"] = self.stopped
+        if self.diagnosis is not None:
+            document["diagnosis"] = self.diagnosis
+        if self.baseline is not None:
+            document["baseline"] = self.baseline.to_json()
+        return document
+
+
+def summarise(
+    front: Front,
+    bound: Bound | None = None,
+    *,
+    study: str | None = None,
+    files: Files | None = None,
+    baseline: Baseline | None = None,
+    command: str | None = None,
+) -> Summary:
+    """Gather what terminal, JSON and HTML show. ``bound`` adds workload, target and the sources of their numbers."""
+    problem = front.problem
+    why = {p.index: p.why for p in front.pick(PICKED)} if len(front.ids) else {}
+    sources = _origins(bound.target.sources) if bound else ()
+    own = _origins(getattr(problem.evaluator, "substitutes", ()))
+    return Summary(
+        study=study,
+        workload=reference_text(bound.setting.workload) if bound else "",
+        target=reference_text(bound.setting.target) if bound else "",
+        optimizer=front.optimizer,
+        seed=front.seed,
+        evaluations=front.evaluations,
+        seconds=front.seconds,
+        measures=_measures(front),
+        constraints=tuple(c.text for c in problem.constraints),
+        hypervolume=float(front.hypervolume),
+        certificate=_certificate(front),
+        rows=_rows(front, why),
+        picked=tuple(why),
+        substitutes=_merged((s for s in sources if s.kind == "substitute"), own),
+        sources=_merged(sources, own),
+        decisions=_decisions(problem.space),
+        history=tuple((h.evaluations, h.seconds, h.hypervolume) for h in front.history),
+        stopped=front.stopped,
+        interrupted=front.interrupted,
+        diagnosis=None if front.diagnosis is None else front.diagnosis.text,
+        baseline=baseline,
+        files=files or Files(),
+        command=command,
+    )
+
+
+def reference_text(reference: Any) -> str:
+    """A workload or target reference in few words: its name, its path, or "laptop with 2 changes"."""
+    if isinstance(reference, Mapping):
+        base = str(reference.get("extends", "inline"))
+        changes = [f"{k}={v}" for k, v in reference.items() if k != "extends"]
+        if len(changes) > 4:
+            return f"{base} with {len(changes)} changes"
+        return f"{base} with {', '.join(changes)}" if changes else base
+    return str(reference)
+
+
+def _measures(front: Front) -> tuple[Measure, ...]:
+    known = {m.name: m for m in front.problem.evaluator.metrics}
+    chosen = [
+        Measure(o.name, o.unit, o.direction, known[o.name].meaning if o.name in known else f"= {o.text}", True)
+        for o in front.problem.objectives
+    ]
+    rest = [m for m in known.values() if m.name not in {c.name for c in chosen}]
+    return (*chosen, *(Measure(m.name, m.unit, m.direction, m.meaning, False) for m in rest))
+
+
+def _rows(front: Front, why: Mapping[int, str]) -> tuple[Row, ...]:
+    problem, scores = front.problem, front.scores
+    columns = [(o.name, front.values[:, m].tolist()) for m, o in enumerate(problem.objectives)]
+    columns += [(name, v.tolist()) for name, v in scores.prices.columns.items() if name not in problem.names]
+    broken = list(zip(problem.violation_names(scores.prices), scores.violations.T.tolist(), strict=True))
+    rows = []
+    for i, (full, short) in enumerate(zip(front.ids, front.short_ids, strict=True)):
+        design = front.designs.show(i)
+        values, violations = {n: c[i] for n, c in columns}, {n: c[i] for n, c in broken}
+        rows.append(Row(full, short, values, design, violations, describe(problem.space, design), why.get(i, "")))
+    return tuple(rows)
+
+
+def _certificate(front: Front) -> Certificate:
+    if front.gap is not None:
+        return Certificate(front.gap.gap, front.gap.method, front.gap.epsilon, front.gap.hypervolume_bound)
+    structure = front.problem.structure()
+    if structure is None:
+        return Certificate(None, "the evaluator declares no structure")
+    loose = [n for n in front.problem.names if n not in structure.terms]
+    if loose:
+        return Certificate(None, f"the structure bounds no {', '.join(loose)}")
+    return Certificate(None, "interrupted before it was computed" if front.interrupted else "none was computed")
+
+
+def _decisions(space: Space) -> tuple[Decision, ...]:
+    return tuple(
+        Decision(
+            v.name,
+            tuple(str(o) for o in getattr(v, "options", ())),
+            () if v.length is None else entry_names(space, v.name),
+        )
+        for v in space.variables
+    )
+
+
+def _origins(found: Sequence[Any]) -> tuple[Origin, ...]:
+    return tuple(Origin(s.path, s.value, s.unit, s.source, s.kind) for s in found)
+
+
+def _merged(*groups: Iterable[Origin]) -> tuple[Origin, ...]:
+    return tuple({o.path: o for group in groups for o in group}.values())
