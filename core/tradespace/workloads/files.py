@@ -11,7 +11,8 @@ import yaml
 
 from tradespace.errors import InputError
 
-MAX_BYTES = 4 * 1024 * 1024
+MAX_JSON = 4 * 1024 * 1024
+MAX_YAML = 256 * 1024  # the YAML reader needs seconds for more
 
 
 class _Loader(yaml.SafeLoader):
@@ -23,14 +24,15 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if isinstance(key, str) and keys.count(key) > 1:
-                raise yaml.YAMLError(f"key '{key[:80]}' is given twice")
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key.value, str) and key.value in seen:
+                raise yaml.YAMLError(f"key '{key.value[:80]}' is given twice")
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep=deep)
 
 
-def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path, limit: int) -> bytes:
     """The whole file.
 
     Raises:
@@ -42,7 +44,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     except OSError as error:
         raise InputError("the file can be read", value=error.strerror, where=str(path)) from None
     if len(data) > limit:
-        raise InputError(f"a file of this kind has at most {limit // 1024 // 1024} MiB", where=str(path))
+        raise InputError(f"a file of this kind has at most {limit // 1024} KiB", where=str(path))
     return data
 
 
@@ -53,7 +55,7 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
         InputError: unreadable, too large, no YAML, aliases, duplicate keys, no mapping.
     """
     try:
-        content = yaml.load(read_bytes(path), Loader=_Loader)  # a SafeLoader
+        content = yaml.load(read_bytes(path, MAX_YAML), Loader=_Loader)  # a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         raise InputError("a valid YAML file", value=_brief(error), where=str(path)) from None
     return _mapping(content, path)
@@ -66,7 +68,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
         InputError: unreadable, too large, no JSON, no object.
     """
     try:
-        content = json.loads(read_bytes(path))
+        content = json.loads(read_bytes(path, MAX_JSON))
     except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError and numbers of thousands of digits
         raise InputError("a valid JSON file", value=_brief(error), where=str(path)) from None
     return _mapping(content, path)

@@ -38,7 +38,7 @@ class HFReader:
             InputError, UnknownName: no JSON, an unknown architecture, missing or contradicting values.
         """
         file = path if path.is_file() else path / "config.json"
-        config = {key: value for key, value in read_json(file).items() if value is not None}
+        config = _without_nulls(read_json(file))
         where = str(file)
         family = config.get("model_type")
         if not isinstance(family, str) or family not in FAMILIES:
@@ -52,6 +52,12 @@ class HFReader:
             "native_precision": _native(config),
         }
         return build(fit_job({**meta, **shape, **options}))
+
+
+def _without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """null means "default", except for the window: there it means "none", which is 0 here."""
+    config = {key: value for key, value in raw.items() if value is not None}
+    return config | {"sliding_window": 0} if raw.get("sliding_window", 0) is None else config
 
 
 def unknown_architecture(found: object, known: list[str], where: str, key: str) -> InputError:
@@ -70,11 +76,17 @@ def unknown_architecture(found: object, known: list[str], where: str, key: str) 
 def fit_job(options: Mapping[str, Any]) -> dict[str, Any]:
     """Shorten the default request for a model with a short context; what the user gave stays as it is."""
     longest, default = options.get("max_context"), Job()
-    asked = {"prompt", "generate", "context"} & {key for key, value in options.items() if value is not None}
-    if asked or not isinstance(longest, int) or not 2 <= longest < default.longest:
-        return dict(options)
-    prompt = max(1, longest * 4 // 5)
-    return {**options, "prompt": prompt, "generate": longest - prompt, "context": longest}
+    asked_prompt, asked_generate = options.get("prompt"), options.get("generate")
+    prompt = default.prompt if asked_prompt is None else asked_prompt
+    generate = default.generate if asked_generate is None else asked_generate
+    if not all(isinstance(number, int) for number in (longest, prompt, generate)) or not longest:
+        return dict(options)  # nothing known, or values that are refused later
+    if prompt + generate > longest:
+        if asked_prompt is None:
+            prompt = max(1, longest * 4 // 5 if asked_generate is None else longest - generate)
+        if asked_generate is None:
+            generate = max(1, longest - prompt)
+    return {**options, "prompt": prompt, "generate": generate}
 
 
 def _common(config: Mapping[str, Any], where: str, *, tied: bool = False) -> dict[str, Any]:
@@ -103,14 +115,16 @@ def _llama(config: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _mistral(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    return {**_common(config, where), **_windows(config, where, config.get("sliding_window"))}
+    defaults = {"num_key_value_heads": 8, "sliding_window": 4096}  # of transformers' MistralConfig
+    config = {**defaults, **config}
+    return {**_common(config, where), **_windows(config, where)}
 
 
 def _qwen2(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     shape = {**_common(config, where), "qkv_bias": True}
     if not flag(config, "use_sliding_window", where, default=False):
         return shape
-    windows = _windows(config, where, config.get("sliding_window"))
+    windows = _windows(config, where)
     if "layer_types" not in windows and "window" in windows:
         full = integer(config, "max_window_layers", where, low=0, high=MAX_LAYERS, default=shape["layers"])
         full, layers = min(full, shape["layers"]), min(shape["layers"], MAX_LAYERS + 1)
@@ -118,13 +132,12 @@ def _qwen2(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {**shape, **windows}
 
 
-def _windows(config: Mapping[str, Any], where: str, window: object) -> dict[str, Any]:
+def _windows(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """`window` and, where the file lists them, the layer types."""
-    if window is None:
+    window = integer(config, "sliding_window", where, low=0, high=_BIG, default=0)
+    if not window:
         return {}
-    found: dict[str, Any] = {
-        "window": integer({"sliding_window": window}, "sliding_window", where, high=_BIG, default=None)
-    }
+    found: dict[str, Any] = {"window": window}
     types = config.get("layer_types")
     if types is not None:
         if not isinstance(types, list) or not all(isinstance(kind, str) and kind in _LAYER_TYPES for kind in types):

@@ -84,7 +84,7 @@ def _find(ref: str | Path, registry: Registry) -> Mapping[str, Any] | Path:
         exists = False
     if exists:
         return _entry(path, None) if path.suffix in _YAML and path.is_file() else path
-    if isinstance(ref, Path) or "/" in ref or path.suffix in (*_YAML, ".json", ".gguf"):
+    if isinstance(ref, Path) or _looks_like_path(ref):
         raise InputError("the file or folder exists", value=str(ref), where="workload")
     known = workload_names(registry)
     raise UnknownName("workload", ref[:80], known, remedy=registry.hint(ref[:80], known))
@@ -97,12 +97,24 @@ def _entry(path: Path, name: str | None) -> Mapping[str, Any]:
     if list(content) == [key]:
         if not isinstance(content[key], dict):
             raise InputError("a workload is a mapping", value=type(content[key]).__name__, where=f"{path}: {key}")
-        return {"name": key, **content[key]}
+        return _beside(path, {"name": key, **content[key]})
     if name is not None:
         raise InputError(
             f"a catalogue file holds one key, its own name '{key}'", value=list(content)[:5], where=str(path)
         )
-    return {"name": key, **content}
+    return _beside(path, {"name": key, **content})
+
+
+def _beside(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
+    """A relative path in a file's `extends` is meant from the file's folder."""
+    base = entry.get("extends")
+    if isinstance(base, str) and _looks_like_path(base) and not Path(base).is_absolute():
+        entry["extends"] = str(path.parent / base)
+    return entry
+
+
+def _looks_like_path(ref: str) -> bool:
+    return "/" in ref or Path(ref).suffix in (*_YAML, ".json", ".gguf")
 
 
 def _merge_all(layers: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import gguf
 import numpy as np
 import pytest
 
-WriteGGUF = Callable[..., Path]
+Shape = tuple[int, ...]
 
 TOY: Mapping[str, int] = {"layers": 2, "hidden": 64, "ffn": 128, "heads": 4, "kv_heads": 2, "vocab": 320}
 
 
-def llama_tensors(layers: int, hidden: int, ffn: int, heads: int, kv_heads: int, vocab: int) -> dict[str, tuple]:
+def llama_tensors(layers: int, hidden: int, ffn: int, heads: int, kv_heads: int, vocab: int) -> dict[str, Shape]:
     """Name -> shape (rows, columns) of a llama, embedding tied."""
     cache = hidden // heads * kv_heads
-    shapes: dict[str, tuple] = {"token_embd.weight": (vocab, hidden), "output_norm.weight": (hidden,)}
+    shapes: dict[str, Shape] = {"token_embd.weight": (vocab, hidden), "output_norm.weight": (hidden,)}
     for layer in range(layers):
         block = {
             "attn_norm": (hidden,), "attn_q": (hidden, hidden), "attn_k": (cache, hidden), "attn_v": (cache, hidden),
@@ -29,8 +30,8 @@ def llama_tensors(layers: int, hidden: int, ffn: int, heads: int, kv_heads: int,
     return shapes
 
 
-def gpt2_tensors(layers: int, hidden: int, ffn: int, vocab: int, context: int) -> dict[str, tuple]:
-    shapes: dict[str, tuple] = {
+def gpt2_tensors(layers: int, hidden: int, ffn: int, vocab: int, context: int) -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {
         "token_embd.weight": (vocab, hidden), "position_embd.weight": (context, hidden),
         "output_norm.weight": (hidden,), "output_norm.bias": (hidden,),
     }  # fmt: skip
@@ -45,20 +46,31 @@ def gpt2_tensors(layers: int, hidden: int, ffn: int, vocab: int, context: int) -
     return shapes
 
 
-@pytest.fixture
-def write_gguf(tmp_path: Path) -> WriteGGUF:
-    """write_gguf(tensors, keys, type=F16, architecture="llama", name="toy.gguf") -> path; vectors are F32."""
+@dataclass(frozen=True)
+class GGUFFiles:
+    """Writes GGUF files into a folder. `toy` is the shape of the model that is written by default."""
+
+    folder: Path
+    toy: Mapping[str, int] = field(default_factory=lambda: dict(TOY))
+
+    def llama(self) -> dict[str, Shape]:
+        return llama_tensors(**self.toy)
+
+    def gpt2(self, **shape: int) -> dict[str, Shape]:
+        return gpt2_tensors(**shape)
 
     def write(
-        tensors: Mapping[str, tuple],
-        keys: Mapping[str, Any] = TOY,
+        self,
+        tensors: Mapping[str, Shape],
+        keys: Mapping[str, int] = TOY,
         *,
         kind: str = "F16",
         architecture: str = "llama",
         name: str = "toy.gguf",
-        extra: Mapping[str, int] = {},
+        extra: Mapping[str, int] = MappingProxyType({}),
     ) -> Path:
-        writer = gguf.GGUFWriter(tmp_path / name, architecture)
+        """Matrices in type `kind`, vectors in F32, all zero."""
+        writer = gguf.GGUFWriter(self.folder / name, architecture)
         writer.add_name("A toy")
         writer.add_block_count(keys["layers"])
         writer.add_embedding_length(keys["hidden"])
@@ -81,6 +93,9 @@ def write_gguf(tmp_path: Path) -> WriteGGUF:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        return tmp_path / name
+        return self.folder / name
 
-    return write
+
+@pytest.fixture
+def ggufs(tmp_path: Path) -> GGUFFiles:
+    return GGUFFiles(tmp_path)
