@@ -1,0 +1,1 @@
+"""Fleets: task graphs and data streams on many machines."""

@@ -1,0 +1,1 @@
+"""Microcontrollers and small networks."""
