@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperGroup
 
 from tradespace.cli.main import COMMANDS
 from tradespace.errors import PluginError, UnknownName
@@ -77,9 +77,20 @@ def load(name: str) -> Any:
     single.command(name, epilog=_EPILOG, **getattr(module, "SETTINGS", {}))(_function(module, name))
     command = typer.main.get_command(single)
     if not any("--json" in option.opts for option in command.params):
-        help_text = "Print one JSON document."
-        command.params.append(TyperOption(param_decls=["--json"], is_flag=True, expose_value=False, help=help_text))
+        command.params.append(_json_option())
     return command
+
+
+def _json_option() -> Any:
+    """The option as typer makes it, taken from a function that has nothing else."""
+    probe = typer.Typer(add_completion=False, rich_markup_mode=None)
+    probe.command()(_with_json)
+    option = next(p for p in typer.main.get_command(probe).params if "--json" in p.opts)
+    option.expose_value = False
+    return option
+
+
+def _with_json(json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None: ...
 
 
 def _function(module: Any, name: str) -> Callable[..., Any]:

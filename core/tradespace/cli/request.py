@@ -1,0 +1,99 @@
+"""From a composed configuration to a search request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradespace.errors import InputError
+
+if TYPE_CHECKING:
+    from tradespace.studies.session import SearchRequest
+
+
+def request_of(config: Any, plugins: tuple[str, ...] = (), command: str | None = None) -> SearchRequest:
+    """A composed configuration as a request. Raises `InputError` for what is missing or of the wrong form."""
+    from omegaconf import OmegaConf
+
+    from tradespace.settings import Setting
+    from tradespace.studies.session import SearchRequest
+    from tradespace.studies.spec import StudySpec
+
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=False)
+    optimizer = _flat(values.get("optimizer") or {})
+    name = optimizer.pop("name", None)
+    if not isinstance(name, str):
+        raise InputError("an optimizer is named", value=name, where="search", remedy="Write it like optimizer=pgsam.")
+    budget = values.get("budget") or {}
+    setting = Setting(
+        _reference(values, "workload"), _reference(values, "target"), values.get("evaluator"), values["options"] or {}
+    )
+    spec = StudySpec(
+        setting=setting,
+        objectives=_texts(values, "objectives"),
+        constraints=_texts(values, "constraints"),
+        optimizer=name,
+        optimizer_options=optimizer,
+        evaluations=_whole(budget, "evaluations"),
+        seconds=_number(budget, "seconds"),
+        stagnation=_whole(budget, "stagnation"),
+        seed=_whole(values, "seed") or 0,
+        batch=_whole(values, "batch"),
+        plugins=plugins,
+    )
+    storage, baseline = values.get("storage") or {}, values.get("baseline")
+    return SearchRequest(
+        spec,
+        name=None if values.get("name") is None else str(values["name"]),
+        out=Path(str(values.get("out") or "out")),
+        storage=storage.get("url"),
+        keep_designs=bool(storage.get("keep_designs")),
+        baseline=None if baseline is None else Path(str(baseline)),
+        command=command,
+    )
+
+
+def _reference(values: Mapping[str, Any], key: str) -> Any:
+    """The name or path alone where nothing was changed, else ``{extends: name, dotted.key: value}``."""
+    body = _flat(values.get(key) or {})
+    if not body:
+        example = "llama-3.2-1b" if key == "workload" else "laptop"
+        raise InputError(
+            f"a search needs a {key}", where="search", remedy=f"Write it like {key}={example}; see 'tradespace list'."
+        )
+    return body["extends"] if list(body) == ["extends"] else body
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = values.get(key) or []
+    found = [found] if isinstance(found, str) else found
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise InputError(f"'{key}' is a list of texts", value=found, where="search")
+    return tuple(found)
+
+
+def _number(values: Mapping[str, Any], key: str) -> float | None:
+    from tradespace import units
+
+    return None if values.get(key) is None else units.parse(values[key], "s" if key == "seconds" else "1", where=key)
+
+
+def _whole(values: Mapping[str, Any], key: str) -> int | None:
+    number = _number(values, key)
+    if number is None:
+        return None
+    if number != int(number) or number < 0:
+        raise InputError(f"'{key}' is a whole number of at least 0", value=values[key], where="search")
+    return int(number)

@@ -1,0 +1,180 @@
+"""`tradespace search`: a hydra app behind our own front door."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tradespace.cli.context import current, json_wanted, print_json, registry_from_context
+from tradespace.errors import TradespaceError
+
+if TYPE_CHECKING:
+    from tradespace.plugins import Registry
+    from tradespace.reports.profile import Stopwatch
+    from tradespace.reports.summary import Summary
+
+SETTINGS = {"context_settings": {"allow_extra_args": True, "help_option_names": ["-h", "--help"]}}
+
+
+def search(
+    overrides: list[str] = typer.Argument(  # noqa: B008 - typer's way
+        None,
+        metavar="[PATH] [KEY=VALUE]...",
+        help="A model file or folder, then settings. Groups: workload target optimizer budget storage study. "
+        "Plain keys: objectives constraints evaluator options.KEY baseline seed name out batch.",
+    ),
+    multirun: bool = typer.Option(False, "-m", "--multirun", help="Sweep: KEY=A,B runs every combination."),
+    profile: bool = typer.Option(False, "--profile", help="Say where the time went."),
+    cfg: bool = typer.Option(False, "--cfg", help="Show the composed configuration and exit."),
+) -> int:
+    """Find the deployments worth having.
+
+    tradespace search workload=llama-3.2-1b target=laptop
+
+    tradespace search path/to/config.json target=phone 'constraints=[memory.cpu<=4 GB]'
+
+    tradespace search -m workload=gpt2 target=laptop optimizer=pgsam,nsga2 seed=0,1,2
+
+    tradespace search study=qeil-v2 budget=quick
+    """
+    from tradespace.cli import compose
+    from tradespace.cli.overrides import rewrite
+
+    registry = registry_from_context()
+    words = list(overrides or [])
+    rewritten = rewrite(words, compose.group_names(registry), compose.fits, sweep=multirun)
+    task = Task(current().plugins, _command(words, multirun), profile, multirun)
+    with compose.hydra_session(registry, rewritten.files) as hydra:
+        if cfg:
+            return _show_config(compose.compose(hydra, rewritten.arguments, sweep=multirun))
+        if not multirun:
+            return _finish(compose.run(hydra, rewritten.arguments, task))
+        return _sweep(hydra, rewritten.arguments, task)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task hands back, plain enough for any launcher. ``error`` is (type, message) of a refusal."""
+
+    summary: Summary | None
+    profile: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    error: TradespaceError | None = None
+
+
+@dataclass
+class Task:
+    """The function hydra runs. Holds plain values only, so launchers may send it to other processes; there the
+    registry is found again."""
+
+    plugins: tuple[str, ...]
+    command: str
+    profile: bool = False
+    sweep: bool = False
+    done: list[Outcome] = field(default_factory=list)
+
+    def __call__(self, config: Any) -> Outcome:
+        from tradespace.cli.request import request_of
+        from tradespace.reports.profile import Stopwatch
+        from tradespace.studies.session import search as run_search
+
+        watch = Stopwatch() if self.profile else None
+        try:
+            request = request_of(config, self.plugins, self.command)
+            summary = run_search(request, self._registry(), watch=watch)
+            outcome = Outcome(summary, *_profile(watch))
+        except TradespaceError as error:  # hydra prints on errors of its own accord; ours are reported outside
+            outcome = Outcome(None, error=error)
+        self.done.append(outcome)
+        if self.sweep and outcome.summary is not None and outcome.summary.interrupted:
+            raise KeyboardInterrupt
+        return outcome
+
+    def _registry(self) -> Registry:
+        if current().plugins == self.plugins:
+            return registry_from_context()
+        from tradespace.plugins import Registry
+
+        return Registry.discover(self.plugins)
+
+
+def _profile(watch: Stopwatch | None) -> tuple[tuple[str, ...], Mapping[str, float]]:
+    return (tuple(watch.lines()), watch.to_json()) if watch is not None else ((), {})
+
+
+def _command(words: list[str], multirun: bool) -> str:
+    return shlex.join(["tradespace", "search", *(["-m"] if multirun else []), *words])
+
+
+def _show_config(config: Any) -> int:
+    from omegaconf import OmegaConf
+
+    plain = {k: v for k, v in OmegaConf.to_container(config, resolve=False).items() if k != "hydra"}
+    if json_wanted():
+        print_json(plain)
+    else:
+        print(OmegaConf.to_yaml(OmegaConf.create(plain)).rstrip())
+    return 0
+
+
+def _finish(outcome: Outcome) -> int:
+    if outcome.summary is None:
+        assert outcome.error is not None
+        raise outcome.error
+    if json_wanted():
+        print_json(_document(outcome))
+    else:
+        from tradespace.reports.terminal import show
+
+        show(outcome.summary)
+        for line in outcome.profile:
+            print(line)
+    return _code(outcome)
+
+
+def _document(outcome: Outcome) -> dict[str, Any]:
+    assert outcome.summary is not None
+    return {**outcome.summary.to_json(), **({"profile": dict(outcome.seconds)} if outcome.seconds else {})}
+
+
+def _code(outcome: Outcome) -> int:
+    if outcome.summary is None:
+        return 2
+    return 130 if outcome.summary.interrupted else int(not outcome.summary.rows)
+
+
+def _sweep(hydra: Any, arguments: tuple[str, ...], task: Task) -> int:
+    """All runs of a sweep, then one comparison. A refused run costs only itself."""
+    from tradespace.cli import compose
+
+    interrupted = False
+    try:
+        outcomes = compose.multirun(hydra, arguments, task)
+    except KeyboardInterrupt:
+        interrupted, outcomes = True, task.done
+    errors = [str(o.error) for o in outcomes if o.error is not None]
+    codes = [_code(outcome) for outcome in outcomes]
+    if not errors or len(errors) < len(outcomes):
+        _compare([o for o in outcomes if o.summary is not None], errors)
+    elif json_wanted():
+        print_json({"error": {"type": "InputError", "message": errors[0]}, "errors": errors})
+    for error in () if json_wanted() else dict.fromkeys(errors):
+        print(f"error: {error}", file=sys.stderr)
+    return 130 if interrupted else max(codes, default=0)
+
+
+def _compare(outcomes: list[Outcome], errors: list[str]) -> None:
+    from tradespace.cli.sweep import comparison, show_comparison
+
+    if json_wanted():
+        runs = [_document(outcome) for outcome in outcomes]
+        print_json(
+            {"runs": runs, "comparison": comparison([o.summary for o in outcomes if o.summary]), "errors": errors}
+        )
+    else:
+        show_comparison([o.summary for o in outcomes if o.summary])

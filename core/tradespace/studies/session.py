@@ -1,0 +1,213 @@
+"""One search from what the user asked to files on disk: bind, search, log, certify, publish, report."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tradespace.errors import ProblemError
+from tradespace.studies.spec import StudySpec, check_name
+
+if TYPE_CHECKING:
+    from tradespace.baseline import Baseline
+    from tradespace.plans import Plan
+    from tradespace.plugins import Registry
+    from tradespace.problem import Evaluator, Problem
+    from tradespace.reports.profile import Stopwatch
+    from tradespace.reports.summary import Summary
+    from tradespace.search import Front
+    from tradespace.settings import Bound
+    from tradespace.studies.log import Store
+
+DATABASE = "tradespace.db"
+DEFAULT_OBJECTIVES = 3
+"""How many of its metrics an evaluator without ``default_objectives`` is searched for."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """A search as the command line asks for it. ``spec.objectives`` may be empty: the evaluator's own are taken.
+
+    Attributes:
+        name: of the study; None: made of workload, target, optimizer and seed, numbered if taken.
+        out: folder of the database (unless ``storage`` says otherwise), reports and plans.
+        storage: database URL or path; None: ``out/tradespace.db``.
+        baseline: a plan file to set beside the front.
+        command: what was typed, for the report.
+    """
+
+    spec: StudySpec
+    name: str | None = None
+    out: Path = Path("out")
+    storage: str | None = None
+    keep_designs: bool = False
+    baseline: Path | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request turned into objects; nothing has been written yet."""
+
+    request: SearchRequest
+    spec: StudySpec
+    bound: Bound
+    problem: Problem
+
+
+def prepare(request: SearchRequest, registry: Registry) -> Prepared:
+    """Load, tabulate and check everything that can be wrong, before anything is written.
+
+    Raises:
+        TradespaceError: whatever of workload, target, objectives, constraints, optimizer or baseline does not fit.
+    """
+    from tradespace.problem import Problem
+    from tradespace.search import make_optimizer, view_of
+    from tradespace.settings import bind
+
+    spec = request.spec
+    if spec.setting is None:
+        raise ProblemError("a search needs a workload and a target")
+    if request.name is not None:
+        check_name(request.name)
+    bound = bind(spec.setting, registry)
+    spec = replace(spec, objectives=spec.objectives or default_objectives(bound.evaluator))
+    problem = Problem.of(bound.evaluator, spec.objectives, spec.constraints)
+    make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
+    if request.baseline is not None:
+        from tradespace.plans import read_plan
+
+        read_plan(request.baseline)
+    return Prepared(request, spec, bound, problem)
+
+
+def default_objectives(evaluator: Evaluator) -> tuple[str, ...]:
+    """The evaluator's ``default_objectives``, else its first three metrics."""
+    own = getattr(evaluator, "default_objectives", None)
+    return tuple(own) if own else tuple(m.name for m in evaluator.metrics[:DEFAULT_OBJECTIVES])
+
+
+def default_name(spec: StudySpec) -> str:
+    """ "llama-3.2-1b-laptop-pgsam-s0"."""
+    setting = spec.setting
+    assert setting is not None
+    parts = (_short(setting.workload), _short(setting.target), spec.optimizer, f"s{spec.seed}")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._")
+    return check_name(name[:90] or "study")
+
+
+def _short(reference: Any) -> str:
+    """The name in a reference: a file's stem, or its folder's for names that say nothing."""
+    if isinstance(reference, Mapping):
+        reference = reference.get("extends") or reference.get("name") or "inline"
+    text = str(reference)
+    if "/" not in text and not text.endswith((".yaml", ".yml", ".json", ".gguf")):
+        return text
+    path = Path(text).expanduser().absolute()
+    return path.parent.name if path.stem in ("config", "model") else path.stem
+
+
+def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | None = None) -> Summary:
+    """Search, log, publish and report; returns what terminal and JSON show.
+
+    An interrupted search reports what it found (``summary.interrupted``).
+
+    Raises:
+        TradespaceError: as `prepare`; the study's name is taken; a file cannot be written.
+    """
+    from tradespace.reports.profile import Stopwatch
+    from tradespace.reports.progress import SearchProgress
+    from tradespace.studies.log import Store
+    from tradespace.studies.resume import start
+
+    clock = watch or Stopwatch()
+    with clock.section("load and tabulate"):
+        prepared = prepare(request, registry)
+    spec = prepared.spec
+    problem = clock.problem(prepared.problem) if watch is not None else prepared.problem
+    url = request.storage or str(request.out / DATABASE)
+    with contextlib.ExitStack() as stack:
+        with clock.section("open the log"):
+            store = stack.enter_context(Store.open(url))
+            name = request.name or store.free_name(default_name(spec))
+        progress = stack.enter_context(SearchProgress(spec.budget))
+        with clock.section("search"):
+            front = start(store, name, spec, problem, registry, observers=[progress], keep_designs=request.keep_designs)
+        progress.close()
+        front = dataclasses.replace(front, problem=prepared.problem)
+        return conclude(prepared, front, store, name, clock)
+
+
+def conclude(prepared: Prepared, front: Front, store: Store, name: str, clock: Stopwatch) -> Summary:
+    """Certify, publish and write the files of a finished search."""
+    from tradespace.reports.summary import Files, summarise
+
+    request = prepared.request
+    folder = request.out / name
+    with clock.section("certified gap"):
+        _ = front.gap
+    with clock.section("publish"):
+        _publish(store, name)
+    with clock.section("baseline"):
+        baseline = _baseline(prepared, front)
+    with clock.section("files"):
+        plan = _write_plan(prepared, front, folder)
+        files = Files(store.shown, str(folder / "report.html"), str(plan) if plan else None)
+        summary = summarise(front, prepared.bound, study=name, files=files, baseline=baseline, command=request.command)
+    with clock.section("report"):
+        _report(summary, front, folder / "report.html")
+    return summary
+
+
+def plan_of(front: Front, bound: Bound, what: str = "knee") -> Plan:
+    """The best plan of a front with the references that let it be priced again."""
+    from tradespace.search.front import FrontPoint
+
+    point: FrontPoint = front.best(what)
+    plan = point.plan
+    setting = bound.setting
+    return replace(
+        plan,
+        id=point.id,
+        workload=setting.workload,
+        target=setting.target,
+        evaluator=bound.evaluator_name,
+        options=dict(setting.options),
+        substitutes=plan.substitutes or tuple(s.path for s in bound.target.substitutes),
+    )
+
+
+def _write_plan(prepared: Prepared, front: Front, folder: Path) -> Path | None:
+    from tradespace.reports.files import write_atomic
+
+    if not len(front):
+        return None
+    return write_atomic(folder / "plan.yaml", plan_of(front, prepared.bound).to_yaml())
+
+
+def _baseline(prepared: Prepared, front: Front) -> Baseline | None:
+    path = prepared.request.baseline
+    if path is None:
+        return None
+    from tradespace.baseline import compare, parse_design
+    from tradespace.plans import read_plan
+
+    designs = parse_design(read_plan(path), prepared.bound, str(path))
+    return compare(prepared.problem, designs, name=str(path), front=front)
+
+
+def _publish(store: Store, name: str) -> None:
+    from tradespace.studies.publish import publish
+
+    publish(store, name)
+
+
+def _report(summary: Summary, front: Front, path: Path) -> None:
+    from tradespace.reports.html import explained, write
+
+    write(path, summary, explained(front, summary))
