@@ -1,0 +1,52 @@
+"""Plain tables and paragraphs on the terminal. Texts of strangers are printed, never interpreted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def safe(text: object) -> str:
+    """Text without control characters, so that a name cannot move the cursor or colour the screen."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> None:
+    """A borderless table; columns named in `numeric` are right-aligned, the last column wraps."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from tradespace.reports.terminal import make_console
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for header in headers:
+        last = header == headers[-1]
+        justify = "right" if header in numeric else "left"
+        table.add_column(header, justify=justify, no_wrap=not last, overflow="fold" if last else "ellipsis")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(Text(safe(cell)) for cell in row))
+    make_console().print(table)
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Labels and values, one a line; empty values are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from tradespace.reports.terminal import make_console
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value in pairs:
+        if value not in (None, "", (), [], {}):
+            grid.add_row(Text(label), Text(safe(value)))
+    make_console().print(grid)
+
+
+def print_heading(text: str) -> None:
+    """A bold line."""
+    from rich.text import Text
+
+    from tradespace.reports.terminal import make_console
+
+    make_console().print(Text(safe(text), style="bold"))
