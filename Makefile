@@ -38,6 +38,7 @@ lint: check-lint  ## ruff and mypy (strict on core)
 bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named peer
 	@$(BIN)/python bench/pricing.py
 	@$(BIN)/python bench/startup.py
+	@$(BIN)/python bench/dasi.py
 	@$(BIN)/python bench/optimizers.py
 
 reproduce: $(STAMP)  ## price every published row of every system
