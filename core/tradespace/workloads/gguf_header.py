@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from tradespace.errors import InputError
 
-MAX_HEADER = 256 * 1024 * 1024
+MAX_HEADER = 128 * 1024 * 1024
 MAX_ITEMS = 4_000_000
 MAX_KEYS = 100_000
 MAX_TENSORS = 200_000
@@ -115,7 +115,8 @@ class _Cursor:
         if length > limit:
             raise self.fail(f"{what} has at most {limit} bytes", length)
         start = self.need(length, what)
-        return self.data[start : start + length].decode("utf-8", errors="replace")
+        kept = min(length, MAX_NAME)  # longer ones are chat templates, which nobody here reads
+        return self.data[start : start + kept].decode("utf-8", errors="replace")
 
     def spend(self, items: int) -> None:
         self.items += items
