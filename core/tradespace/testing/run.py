@@ -9,7 +9,7 @@ from typing import Any
 
 from tradespace.errors import PluginError, TradespaceError
 from tradespace.plugins import NOUNS, PluginStatus, Registry
-from tradespace.testing.report import Kit, KitReport, fail
+from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 
 PAIRS = 4
 """Pairs of workload and target that an evaluator factory is tried on at most; two of them are searched for faults."""
@@ -222,7 +222,10 @@ def can_be_imported(subject: NameSubject) -> None:
 
 def is_documented(subject: NameSubject) -> None:
     """What it stands for has a docstring (or, if it is a value, a `meaning`): `tradespace show` prints it."""
-    found = subject.registry.load(subject.group, subject.name)
+    try:
+        found = subject.registry.load(subject.group, subject.name)
+    except TradespaceError:
+        not_applicable("cannot be imported")
     own = getattr(found, "meaning", None) or (found.__doc__ if isinstance(found, type) or callable(found) else None)
     if not str(own or "").strip():
         fail("no docstring")
