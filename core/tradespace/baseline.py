@@ -151,8 +151,8 @@ def best_change(problem: Problem, designs: Designs, candidates: Neighbours) -> C
     """The candidate that improves most; None if none differs or none is feasible where the plan is.
 
     Ranked (ours): first those that break less if the plan is infeasible; then those that worsen nothing, by the mean
-    relative gain; if every candidate worsens something, the one of the largest mean gain, marked as a trade, and only
-    if that mean is a gain.
+    gain as a share of each objective's range over the plain designs; if every candidate worsens something, the one of
+    the largest mean gain, marked as a trade, and only if that mean is a gain.
     """
     base = problem.score(designs)
     others = problem.repair(candidates.designs)
@@ -162,7 +162,7 @@ def best_change(problem: Problem, designs: Designs, candidates: Neighbours) -> C
     scores = problem.score(others.take(keep))
     change = _relative(scores.objectives, base.objectives[0])  # minimised: negative = better
     relief = base.violation[0] - scores.violation
-    gain = -change.mean(axis=1)
+    gain = ((base.objectives - scores.objectives) / _ranges(problem, base.objectives[0])).mean(axis=1)
     dominates = np.asarray((change <= 1e-12).all(axis=1) & (change < -1e-9).any(axis=1), bool)
     feasible = bool(base.feasible[0])
     allowed = scores.feasible if feasible else np.asarray(relief > 1e-12, bool)
@@ -186,6 +186,13 @@ def best_change(problem: Problem, designs: Designs, candidates: Neighbours) -> C
 def _relative(objectives: Array, base: Array) -> Array:
     """``(N, M)`` change of minimised objectives relative to the base; absolute where the base is 0."""
     return (objectives - base) / np.where(base == 0, 1.0, np.abs(base))
+
+
+def _ranges(problem: Problem, base: Array) -> Array:
+    """``(M,)`` range of each objective over the homogeneous designs: what counts as much. Relative changes alone would
+    let an objective near 0 outweigh all others."""
+    found = np.ptp(problem.score(problem.repair(problem.space.homogeneous())).objectives, axis=0)
+    return np.where(found > 0, found, np.where(base == 0, 1.0, np.abs(base)))
 
 
 def _against(front: Front, base: Array, feasible: bool) -> tuple[int, tuple[Better, ...]]:

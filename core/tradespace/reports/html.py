@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import importlib.util
 import json
@@ -18,8 +19,9 @@ from tradespace.reports.summary import Summary
 
 if TYPE_CHECKING:
     from tradespace.search import Front
+    from tradespace.settings import Bound
 
-DETAILED = 100
+DETAILED = 200
 """Plans that are broken down by block and device in a report: the picked ones, then the others in order."""
 _PAGE = Path(__file__).parent / "page"
 
@@ -53,6 +55,25 @@ def render(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[st
 def write(path: str | Path, summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> Path:
     """Render and write in one step. Raises `TradespaceError` if the place cannot be written."""
     return write_atomic(path, render(summary, plans, facts))
+
+
+def write_report(summary: Summary, front: Front, bound: Bound | None, path: str | Path) -> Path:
+    """The report of a front: plans explained, versions stated, written in one step."""
+    return write(path, summary, explained(front, summary), _facts(bound))
+
+
+def _facts(bound: Bound | None) -> list[tuple[str, str]]:
+    """What else it takes to repeat the run: evaluator, options, versions."""
+    from importlib.metadata import PackageNotFoundError, version
+    from platform import python_version
+
+    facts = []
+    if bound is not None:
+        facts.append(("evaluator", bound.evaluator_name))
+        facts += [("option", f"{k}={v}") for k, v in bound.setting.options.items()]
+    with contextlib.suppress(PackageNotFoundError):
+        facts.append(("tradespace", version("tradespace")))
+    return [*facts, ("Python", python_version())]
 
 
 def embedded(document: Any) -> str:

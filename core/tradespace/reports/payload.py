@@ -9,7 +9,7 @@ from tradespace import units
 from tradespace.plans import Plan, PlanRow
 from tradespace.reports.columns import Column, column
 from tradespace.reports.describe import groups_of
-from tradespace.reports.summary import Summary
+from tradespace.reports.summary import Measure, Summary
 from tradespace.reports.terminal import baseline_lines, change_line, gap_line, quantity
 
 HISTORY = 600
@@ -27,12 +27,15 @@ COST_UNITS: Mapping[str, str] = {
     "weights": "B",
     "kv": "B",
     "bytes": "B",
+    "moved": "B",
+    "resident": "B",
     "flop": "FLOP",
     "power": "W",
     "temperature": "K",
 }
 """Units of the costs that plans break down by block and device; others are shown as plain numbers."""
-_NO_BAR = ("temperature",)  # its zero means nothing
+_LIMITED: Mapping[str, str] = {"memory": "capacity", "resident": "capacity", "temperature": "temperature"}
+_HIDDEN = ("capacity",)  # shown as the limit of another
 
 
 def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "question": question(summary),
         "notice": _notice(summary),
         "cards": _cards(summary),
-        "measures": [_measure(m, c) for m, c in zip(summary.measures, shown, strict=True)],
+        "measures": [_measure(m, c, summary) for m, c in zip(summary.measures, shown, strict=True)],
         "colour": 2 if len(summary.objectives) > 2 else -1,
         "start": start,
         "rows": _rows(summary),
@@ -56,6 +59,7 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
             "blocks": _costs(row for p in plans.values() for row in p.rows),
             "devices": _costs(row for p in plans.values() for row in p.devices),
         },
+        "deviceLimits": {d.device: {"capacity": d.capacity, "temperature": d.temperature} for d in summary.devices},
         "history": _thin([[e, round(s, 4), _round(v)] for e, s, v in summary.history]),
         "bound": summary.certificate.hypervolume_bound,
         "search": f"{gap_line(summary)}. Ended: {summary.stopped or 'done'}.",
@@ -73,7 +77,7 @@ def question(summary: Summary) -> str:
     """The question a search answers, in a sentence."""
     names = [d.name for d in summary.decisions]
     several = [d for d in summary.decisions if d.entries]
-    where = f" for the {len(several[0].entries)} entries" if several else ""
+    where = f" of the {len(several[0].entries)} blocks" if several else ""
     subject = f" of {summary.workload} on {summary.target}" if summary.workload else ""
     goals = [f"{'high' if m.direction == 'max' else 'low'} {m.name}" for m in summary.objectives]
     limits = f", subject to {_and(summary.constraints)}" if summary.constraints else ""
@@ -118,7 +122,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
     return cards
 
 
-def _measure(m: Any, c: Column) -> dict[str, Any]:
+def _measure(m: Measure, c: Column, summary: Summary) -> dict[str, Any]:
     return {
         "name": m.name,
         "unit": m.unit,
@@ -129,6 +133,7 @@ def _measure(m: Any, c: Column) -> dict[str, Any]:
         "direction": m.direction,
         "meaning": m.meaning,
         "objective": m.objective,
+        "perDevice": not m.objective and m.name.rpartition(".")[2] in {d.device for d in summary.devices},
     }
 
 
@@ -174,8 +179,8 @@ def _numbers(row: PlanRow) -> dict[str, float]:
 
 
 def _costs(rows: Iterable[PlanRow]) -> list[dict[str, Any]]:
-    names = dict.fromkeys(name for row in rows for name in row.costs)
-    return [{"name": n, "unit": COST_UNITS.get(n, ""), "bar": n not in _NO_BAR} for n in names]
+    names = dict.fromkeys(name for row in rows for name in row.costs if name not in _HIDDEN)
+    return [{"name": n, "unit": COST_UNITS.get(n, ""), "limit": _LIMITED.get(n)} for n in names]
 
 
 def _baseline(summary: Summary) -> dict[str, Any] | None:

@@ -88,6 +88,15 @@ class Decision:
     entries: tuple[str, ...]  # empty for a single value
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a device can take: B of memory it may use, K at most; None where the target does not say."""
+
+    device: str
+    capacity: float | None
+    temperature: float | None
+
+
 @dataclass(frozen=True)
 class Summary:
     """Built by `summarise`. Everything in SI; nothing here is formatted but `Row.text` and `diagnosis`."""
@@ -108,6 +117,7 @@ class Summary:
     substitutes: tuple[Origin, ...]
     sources: tuple[Origin, ...]
     decisions: tuple[Decision, ...]
+    devices: tuple[Limits, ...]
     history: tuple[tuple[int, float, float], ...]  # evaluations, seconds, hypervolume
     stopped: str = ""
     interrupted: bool = False
@@ -185,6 +195,7 @@ def summarise(
         substitutes=_merged((s for s in sources if s.kind == "substitute"), own),
         sources=_merged(sources, own),
         decisions=_decisions(problem.space),
+        devices=_devices(bound),
         history=tuple((h.evaluations, h.seconds, h.hypervolume) for h in front.history),
         stopped=front.stopped,
         interrupted=front.interrupted,
@@ -249,6 +260,14 @@ def _decisions(space: Space) -> tuple[Decision, ...]:
             () if v.length is None else entry_names(space, v.name),
         )
         for v in space.variables
+    )
+
+
+def _devices(bound: Bound | None) -> tuple[Limits, ...]:
+    if bound is None:
+        return ()
+    return tuple(
+        Limits(d.name, d.numbers.get("capacity"), d.numbers.get("max_temperature")) for d in bound.target.devices
     )
 
 

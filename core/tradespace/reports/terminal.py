@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from tradespace import units
 from tradespace.reports.columns import Column, column, percent
-from tradespace.reports.describe import runs
 from tradespace.reports.summary import Origin, Row, Summary
 
 if TYPE_CHECKING:
@@ -39,19 +38,19 @@ def make_console(file: TextIO | None = None, width: int | None = None) -> Consol
 def show(summary: Summary, console: Console | None = None) -> None:
     """Print a summary. Names from files are printed as they are: they cannot style or move anything."""
     console = console or make_console()
-    unicode = _unicode(console)
+    unicode = is_unicode(console)
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(_safe(text, unicode), style=style, soft_wrap=False)
+        console.print(safe(text, unicode), style=style, soft_wrap=False)
 
     say(headline(summary), "bold")
     if summary.diagnosis is not None:
         say(summary.diagnosis, "yellow")
     if summary.rows:
         console.print(_front_table(summary, console.width, unicode))
-        console.print(_grid([(r.short_id, r.text) for r in _shown(summary)], unicode, "cyan"))
+        console.print(grid([(r.short_id, r.text) for r in _shown(summary)], unicode, "cyan"))
     say("")
-    console.print(_grid([*_notes(summary)], unicode))
+    console.print(grid([*_notes(summary)], unicode))
 
 
 def headline(summary: Summary) -> str:
@@ -83,7 +82,7 @@ def _front_table(summary: Summary, width: int, unicode: bool) -> Any:
     table.add_column("plan", style="cyan", no_wrap=True)
     shown = columns(summary, rows)
     for c, m in zip(shown, summary.objectives, strict=True):
-        table.add_column(Text(_safe(_title(c, m.direction), unicode), justify="right"), justify="right")
+        table.add_column(Text(safe(_title(c, m.direction), unicode), justify="right"), justify="right")
     table.add_column("why", style="dim", max_width=max(16, width // 3))
     best = [_best(rows, m.name, m.direction) for m in summary.objectives]
     for row in rows:
@@ -92,7 +91,7 @@ def _front_table(summary: Summary, width: int, unicode: bool) -> Any:
             value = row.values[m.name]
             cells.append(Text(c.text(value), style="bold green" if value == top else ""))
         style = "bold" if "knee" in row.why else None
-        table.add_row(Text(row.short_id), *cells, Text(_safe(row.why, unicode)), style=style)
+        table.add_row(Text(row.short_id), *cells, Text(safe(row.why, unicode)), style=style)
     return table
 
 
@@ -106,7 +105,8 @@ def _best(rows: Sequence[Row], name: str, direction: str) -> float:
     return (max if direction == "max" else min)(r.values[name] for r in rows)
 
 
-def _grid(pairs: Sequence[tuple[str, str]], unicode: bool, style: str = "dim") -> Any:
+def grid(pairs: Sequence[tuple[str, str]], unicode: bool, style: str = "dim") -> Any:
+    """Labels and texts in two columns without lines."""
     from rich.table import Table
     from rich.text import Text
 
@@ -114,7 +114,7 @@ def _grid(pairs: Sequence[tuple[str, str]], unicode: bool, style: str = "dim") -
     grid.add_column(style=style, no_wrap=True)
     grid.add_column(overflow="fold")
     for label, text in pairs:
-        grid.add_row(Text(_safe(label, unicode)), Text(_safe(text, unicode)))
+        grid.add_row(Text(safe(label, unicode)), Text(safe(text, unicode)))
     return grid
 
 
@@ -202,16 +202,12 @@ def changes_text(changes: Any) -> str:
     return ", ".join(f"{name} {percent(value)}" for name, value in changes.items())
 
 
-def merged_rows(rows: Sequence[Any]) -> list[tuple[str, str]]:
-    """Rows of a plan with equal neighbours joined, choices as "dgpu int4"."""
-    return runs([r.name for r in rows], [" ".join(str(v) for v in r.choices.values()) for r in rows])
-
-
-def _unicode(console: Console) -> bool:
+def is_unicode(console: Console) -> bool:
+    """Whether the stream can show more than ASCII."""
     return console.encoding.lower().replace("-", "") in ("utf8", "utf16", "utf32")
 
 
-def _safe(text: str, unicode: bool) -> str:
+def safe(text: str, unicode: bool) -> str:
     """Text without control characters (names come from files), and in ASCII where the stream has no more."""
     clean = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
     return clean if unicode else clean.translate(_ASCII).replace("↑", "(max)").encode("ascii", "replace").decode()

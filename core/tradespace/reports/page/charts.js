@@ -2,6 +2,7 @@
 const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const resolved = (colour) => (colour.startsWith("var(") ? css(colour.slice(4, -1)) : colour);
+const SCALE = { light: [[0, "#17398a"], [0.5, "#1f9c94"], [1, "#e2921e"]], dark: [[0, "#7aa8ff"], [0.5, "#4fd0ae"], [1, "#ffcf70"]] };
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false };
 
 function layout(more) {
@@ -38,7 +39,7 @@ function drawScatter() {
     { x: border.map((i) => xs[i]), y: border.map((i) => ys[i]), mode: "lines", line: { shape: mx.direction === "max" ? "vh" : "hv", color: css("--soft"), width: 1, dash: "dot" }, hoverinfo: "skip" },
     { x: xs, y: ys, text, mode: "markers", hovertemplate: "%{text}<extra></extra>", customdata: data.rows.map((_, i) => i),
       marker: { size: data.rows.map((r) => (r.why && r.why !== "spread" ? 12 : 8)), symbol: data.rows.map((r) => (r.why.includes("knee") ? "star" : r.why.includes("best") ? "diamond" : "circle")),
-        color: mc ? at(mc, state.c) : css("--d0"), colorscale: "Viridis", showscale: Boolean(mc), colorbar: bar, line: { width: 0.5, color: css("--card") }, opacity: 0.92 } },
+        color: mc ? at(mc, state.c) : css("--d0"), colorscale: SCALE[document.documentElement.dataset.theme], showscale: Boolean(mc), colorbar: bar, line: { width: 0.5, color: css("--card") }, opacity: 0.92 } },
     { x: [xs[state.plan]], y: [ys[state.plan]], mode: "markers", hoverinfo: "skip", marker: { size: 20, symbol: "circle-open", color: css("--bad"), line: { width: 2.5 } } },
   ];
   if (data.baseline) traces.push({ x: [scaled(mx, data.baseline.values[state.x])], y: [scaled(my, data.baseline.values[state.y])], mode: "markers+text", text: ["your plan"], textposition: "top center", hoverinfo: "skip", marker: { size: 12, symbol: "x", color: css("--ink") } });

@@ -17,8 +17,12 @@ function make(tag, attributes, ...children) {
 }
 const fill = (id, ...children) => $(id).replaceChildren(...children);
 
+function brief(value, digits) {
+  // significant digits, with an exponent only where zeros would hide them
+  return value !== 0 && (Math.abs(value) < 1e-4 || Math.abs(value) >= 1e7) ? value.toExponential(digits - 1).replace("+", "") : Number(value.toPrecision(digits)).toString();
+}
 function number(value, decimals) {
-  if (value !== 0 && Math.abs(value) < 10 ** -decimals) return Number(value.toPrecision(3)).toString();
+  if (decimals === null) return brief(value, 3);
   return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 const scaled = (m, si) => (si - m.offset) / m.factor;
@@ -29,11 +33,12 @@ const PREFIX = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3,
 function quantity(si, unit) {
   if (typeof si !== "number") return String(si);
   if (unit === "K") return number(si - 273.15, 1) + " °C";
-  if (!unit || unit === "1") return Number(si.toPrecision(4)).toString();
+  if (!unit || unit === "1") return brief(si, 4);
   const [factor, prefix] = si === 0 ? [1, ""] : PREFIX.find(([f]) => Math.abs(si) >= f * 0.9995) || PREFIX[PREFIX.length - 1];
   return `${Number((si / factor).toPrecision(4))} ${prefix}${unit}`;
 }
 function percent(change) {
+  if (change >= 9.995) return "×" + Number((1 + change).toPrecision(3)).toLocaleString("en-US");
   const size = Math.abs(change) * 100;
   const text = size >= 100 ? size.toFixed(0) : size.toFixed(1).replace(/\.0$/, "");
   return (change < 0 && text !== "0" ? "−" : "+") + text + " %";
@@ -88,12 +93,16 @@ function drawMap(map) {
   if (map.colour) map.colour.options.forEach((o, k) => legend.append(make("span", {}, make("i", { style: `background:${precisionColour(k, map.colour.options.length)}` }), o)));
   return [grid, legend];
 }
+function valueOf(m, value) {
+  return make("div", { class: m.objective ? "major" : "", title: m.meaning }, make("span", {}, m.name), make("b", {}, quantity(value, m.unit)));
+}
 function drawPlan() {
   const row = data.rows[state.plan];
   if (!row) { $("explore").hidden = true; $("breakdown").hidden = true; return; }
   $("plan-id").textContent = row.short;
   $("plan-why").textContent = row.why === "spread" ? "" : row.why;
-  fill("plan-values", ...data.measures.map((m, i) => make("div", { class: m.objective ? "major" : "", title: m.meaning }, make("span", {}, m.name), make("b", {}, withUnit(m, row.values[i])))));
+  const broken = Boolean(data.details[row.id]); // then the table of devices has the metrics of single devices
+  fill("plan-values", ...data.measures.map((m, i) => [m, i]).filter(([m]) => !(m.perDevice && broken)).map(([m, i]) => valueOf(m, row.values[i])));
   fill("maps", ...mapsOf(row).flatMap(drawMap));
   $("plan-text").textContent = row.text;
   $("plan-command").textContent = row.command || "";
@@ -101,19 +110,20 @@ function drawPlan() {
   document.querySelectorAll("#plans tr").forEach((tr) => tr.classList.toggle("on", tr.dataset.index === String(state.plan)));
 }
 function drawDevices(detail) {
-  const costs = data.costs.devices.filter((c) => c.name !== "capacity" && detail.devices.some((d) => d[1][c.name] !== undefined));
+  const costs = data.costs.devices.filter((c) => detail.devices.some((d) => d[1][c.name] !== undefined));
   const top = Object.fromEntries(costs.map((c) => [c.name, Math.max(...detail.devices.map((d) => d[1][c.name] || 0))]));
   const cell = (d, c) => {
     const value = d[1][c.name];
-    if (value === undefined) return make("td", { class: "n" }, "–");
-    const limit = c.name === "memory" ? d[1].capacity : undefined;
-    const share = limit ? value / limit : top[c.name] > 0 ? value / top[c.name] : 0;
-    const text = quantity(value, c.unit) + (limit ? ` of ${quantity(limit, c.unit)}` : "");
-    const bar = make("div", { class: limit && share > 1 ? "meter full" : "meter" }, make("i", { style: `width:${Math.min(100, share * 100)}%` }));
-    return make("td", {}, text, c.bar === false ? "" : bar);
+    if (value === undefined) return make("td", {}, "–");
+    const limit = c.limit && (d[1][c.limit] !== undefined && c.limit !== c.name ? d[1][c.limit] : (data.deviceLimits[d[0]] || {})[c.limit]);
+    const text = [quantity(value, c.unit), limit ? make("small", {}, ` of ${quantity(limit, c.unit)}`) : ""];
+    if (c.unit === "K") return make("td", { class: limit && value > limit ? "bad" : "" }, ...text);
+    const share = limit ? value / limit : c.unit ? (top[c.name] > 0 ? value / top[c.name] : 0) : null;
+    const bar = share === null ? "" : make("div", { class: limit && share > 1 ? "meter full" : "meter" }, make("i", { style: `width:${Math.min(100, share * 100)}%` }));
+    return make("td", {}, ...text, bar);
   };
   fill("devices", make("thead", {}, make("tr", {}, make("th", {}, "device"), ...costs.map((c) => make("th", {}, c.name)))),
-    make("tbody", {}, ...detail.devices.map((d) => make("tr", {}, make("td", {}, d[0]), ...costs.map((c) => cell(d, c))))));
+    make("tbody", {}, ...detail.devices.map((d, i) => make("tr", {}, make("td", {}, make("i", { class: "dot", style: `background:${deviceColour(i)}` }), d[0]), ...costs.map((c) => cell(d, c))))));
 }
 
 // -- tables --------------------------------------------------------------------------------------------------------
@@ -162,7 +172,7 @@ function drawBaseline() {
   if (!b) return;
   $("baseline").hidden = false;
   const items = b.lines.map((line) => make("li", { class: line.bad ? "bad" : "" }, line.text, " ", ...changes(line.changes || [])));
-  fill("baseline-body", make("div", { class: "values" }, ...data.measures.map((m, i) => make("div", { class: m.objective ? "major" : "" }, make("span", {}, m.name), make("b", {}, withUnit(m, b.values[i]))))), make("ul", { class: "plain" }, ...items));
+  fill("baseline-body", make("div", { class: "values" }, ...data.measures.map((m, i) => [m, i]).filter(([m]) => !m.perDevice).map(([m, i]) => valueOf(m, b.values[i]))), make("ul", { class: "plain" }, ...items));
 }
 function drawReproduce() {
   const parts = data.command ? [make("div", { class: "copy" }, make("code", { id: "command" }, data.command), make("button", { type: "button", "data-copy": "command" }, "copy"))] : [];

@@ -1,0 +1,100 @@
+"""Two plans side by side: what was decided differently, and what that changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tradespace.plans import Plan
+from tradespace.reports.columns import percent
+from tradespace.reports.describe import runs
+from tradespace.reports.plan import same_setting, shown, title, values_table
+from tradespace.reports.terminal import grid, is_unicode, make_console, safe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One variable over a run of entries ("" for a single value) that two plans set differently."""
+
+    variable: str
+    entries: str
+    a: str
+    b: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"variable": self.variable, "entries": self.entries, "a": self.a, "b": self.b}
+
+
+def decisions(a: Plan, b: Plan) -> list[Decided]:
+    """Where two designs differ, equal neighbours joined. Variables that only one plan has differ from "–"."""
+    found: list[Decided] = []
+    for name in dict.fromkeys((*a.design, *b.design)):
+        left, right = a.design.get(name, "–"), b.design.get(name, "–")
+        if left == right:
+            continue
+        if not (isinstance(left, list) and isinstance(right, list) and len(left) == len(right)):
+            found.append(Decided(name, "", _text(left), _text(right)))
+            continue
+        rows = a.rows if len(a.rows) == len(left) else b.rows if len(b.rows) == len(left) else ()
+        names = [r.name for r in rows] or [str(i) for i in range(len(left))]
+        pairs = [f"{x}\0{y}" if x != y else "" for x, y in zip(left, right, strict=True)]
+        for entries, pair in runs(names, pairs):
+            if pair:
+                found.append(Decided(name, entries, *pair.split("\0")))
+    return found
+
+
+def changes(a: Plan, b: Plan) -> dict[str, tuple[float | None, float | None, float | None]]:
+    """Metric -> value of a, value of b, relative change (None where one is missing, or a is 0 and b is not)."""
+    found: dict[str, tuple[float | None, float | None, float | None]] = {}
+    for name in dict.fromkeys((*a.values, *b.values)):
+        x, y = a.values.get(name), b.values.get(name)
+        change = None
+        if x is not None and y is not None and (x != 0 or y == 0):
+            change = (y - x) / abs(x) if x else 0.0
+        found[name] = (x, y, change)
+    return found
+
+
+def to_json(a: Plan, b: Plan) -> dict[str, Any]:
+    return {
+        "a": {"id": a.id, "workload": a.workload, "target": a.target, "feasible": a.feasible},
+        "b": {"id": b.id, "workload": b.workload, "target": b.target, "feasible": b.feasible},
+        "setting": {k: {"a": x, "b": y} for k, (x, y) in same_setting(a, b).items()},
+        "design": [d.to_json() for d in decisions(a, b)],
+        "values": {k: {"a": x, "b": y, "change": change} for k, (x, y, change) in changes(a, b).items()},
+    }
+
+
+def show_difference(a: Plan, b: Plan, console: Console | None = None) -> None:
+    console = console or make_console()
+    unicode = is_unicode(console)
+    for label, plan in (("a", a), ("b", b)):
+        console.print(safe(f"{label}: {title(plan)}", unicode), style="bold")
+    setting = [(name, f"{x} → {y}") for name, (x, y) in same_setting(a, b).items()]
+    decided = [(f"{d.variable} of {d.entries}" if d.entries else d.variable, f"{d.a} → {d.b}") for d in decisions(a, b)]
+    for heading, pairs in (("other settings", setting), ("decided differently", decided)):
+        if pairs:
+            console.print(f"\n{heading}", style="bold")
+            console.print(grid(pairs, unicode, "cyan"))
+    if not decided:
+        console.print("\nthe designs are equal")
+    units = {**b.units, **a.units}
+    rows = [
+        (name, *(shown(v, units.get(name, "")) if v is not None else "–" for v in (x, y)), _change(change))
+        for name, (x, y, change) in changes(a, b).items()
+        if x or y
+    ]
+    console.print()
+    console.print(values_table(("", "a", "b", "change"), rows, unicode))
+
+
+def _change(change: float | None) -> str:
+    return "" if change is None else "=" if change == 0 else percent(change)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
