@@ -132,7 +132,7 @@ def loss_shares(graph: OperatorGraph, entries: Entries, precisions: Sequence[Pre
     weights = np.zeros(len(entries.names))
     np.add.at(weights, entries.owner, graph.operators.weights_resident)
     share = weights / (weights.sum() or 1.0)
-    return share[:, None] * np.array([p.nmse for p in precisions])[None, :]
+    return np.asarray(share[:, None] * np.array([p.nmse for p in precisions])[None, :])
 
 
 def _device(

@@ -63,19 +63,19 @@ class Binding:
             ends = np.cumsum(placement, axis=1)
             placement = (np.arange(len(self.entries.names))[None, None, :] >= ends[:, :, None]).sum(axis=1)
         variant = designs["k"].astype(np.int64) if len(self.samples) > 1 else np.zeros(len(designs), np.int64)
-        as_codes = (np.ascontiguousarray(x, dtype=np.int8) for x in (placement, designs["precision"]))
-        return (*as_codes, variant)  # type: ignore[return-value]
+        precision = np.ascontiguousarray(designs["precision"], dtype=np.int8)
+        return np.ascontiguousarray(placement, dtype=np.int8), precision, variant
 
     @cached_property
     def _moves(self) -> NDArray[np.int8] | None:
         """(n, D, P) the device a block goes to; None if everything runs everywhere."""
-        broken = self.broken
+        broken = np.asarray(self.broken)
         if not broken.any() or self.options.placement == "contiguous":
             return None
         n, d, p = broken.shape
         fastest = np.where(broken, np.inf, self.costs[0, ..., TIME]).argmin(axis=1)  # (n, P); 0 where none runs
         own = np.broadcast_to(np.arange(d)[None, :, None], (n, d, p))
-        nowhere = broken.all(axis=1)[:, None, :]
+        nowhere = np.all(broken, axis=1, keepdims=True)
         return np.where(broken & ~nowhere, fastest[:, None, :], own).astype(np.int8)
 
     def repair(self, designs: Designs) -> Designs:
@@ -141,7 +141,7 @@ def _entries(graph: OperatorGraph, target: Target, per: str | None) -> Entries:
 def lowest(binding: Binding, column: int) -> Floats:
     """(n, D * P) of a cost column, at the sample count where it is smallest."""
     table = binding.costs[..., column].min(axis=0)
-    return table.reshape(len(table), -1)
+    return np.asarray(table.reshape(len(table), -1))
 
 
 def resident_minorant(binding: Binding) -> Floats:

@@ -1,11 +1,15 @@
 """What the tables know of their own form: exact sums over a chain, lower bounds, and capacity limits.
 
-Energy of the thermal variant is no sum: leakage depends on the mean power of a device. It has an additive minorant.
-With E, t the energy and busy time of a device, its leakage energy is t L(E / t), L the leakage at the fixed point. L is
-convex (see `thermal`: its slope x / (1 - x) grows with power; beyond runaway it goes on with a steeper line), so it lies
-above each of its tangents: t L(E / t) >= t (L(P) - L'(P) P) + L'(P) E for any P. The right side is linear in E and t, so
-it adds up over entries; it is exact for a device whose mean power is P, for which we take the mean over all entries
-and formats. The pressure factor is >= 1 and multiplies a positive number. Everything here is ours.
+Energy of the thermal variant is no sum: leakage depends on the mean power of a device. It has an additive minorant:
+
+1. With E, t the energy and busy time of a device, its leakage energy is t L(E / t), L the leakage at the fixed point.
+2. L is convex (see `thermal`: its slope x / (1 - x) grows with power; beyond runaway it goes on with a steeper line),
+   so it lies above each of its tangents: t L(E / t) >= t (L(P) - L'(P) P) + L'(P) E for any P.
+3. The right side is linear in E and t, so it adds up over entries. It is exact for a device whose mean power is P, and
+   off only to second order elsewhere; we take for P the mean over all entries and formats.
+4. The pressure factor is >= 1 and multiplies a number >= 0.
+
+Everything here is ours.
 """
 
 from __future__ import annotations

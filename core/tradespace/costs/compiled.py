@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ def in_two(kernel: Callable[[int, int], Any], n: int) -> None:
         kernel(0, n)
         return
     edges = [n * i // THREADS for i in range(THREADS + 1)]
-    jobs = [_pool().submit(kernel, lo, hi) for lo, hi in zip(edges[1:-1], edges[2:], strict=True)]
+    jobs = [_pool().submit(kernel, lo, hi) for lo, hi in itertools.pairwise(edges[1:])]
     kernel(edges[0], edges[1])
     for job in jobs:
         job.result()

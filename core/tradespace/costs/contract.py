@@ -59,7 +59,7 @@ class CostTable:
         put(self, "columns", {name: np.asarray(column, np.float64) for name, column in columns.items()})
 
     def dense(self, n: int, p: int, where: str) -> CostTable:
-        """Every column as ``(n, p)``, zeros where a pair is unsupported. Raises `PluginError` for bad shapes or values."""
+        """Every column as ``(n, p)``, zeros where unsupported. Raises `PluginError` for bad shapes or values."""
         unsupported = _spread(self.unsupported, n, p, bool, f"{where}.unsupported")
         out: dict[str, Any] = {}
         for name in ("time", "overhead", "energy", *self.columns):

@@ -101,7 +101,7 @@ def price(placement, precision, variant, costs, cls, es, ed, ec, edge_time, edge
             broken += total[d, BROKEN]
             joule += total[d, MEMORY_ENERGY]
             longest = max(longest, total[d, TIME] + link[2 + d])
-        period = latency
+        period = max(latency, 1e-300)  # a job of nothing: no division by zero
         if pipeline:
             period = longest
             for m in range(stores):

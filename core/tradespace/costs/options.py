@@ -48,7 +48,7 @@ class TableOptions:
 
 
 def read_options(raw: Mapping[str, Any], known: Sequence[str], registry: Registry) -> TableOptions:
-    """Checked options. Raises `UnknownName` for keys or names nobody knows, `ProblemError` for values that do not fit."""
+    """Checked options. Raises `UnknownName` for unknown keys or names, `ProblemError` for values that do not fit."""
     values: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in known:

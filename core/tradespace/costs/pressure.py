@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tradespace.costs.compiled import njit
 
+KNEE = 0.95
+"""Used share from which kappa goes on along its tangent: a full memory is a violation, not an infinite price (ours)."""
+
 
 @njit
 def cpq(u: float) -> float:
@@ -13,12 +16,12 @@ def cpq(u: float) -> float:
 
 @njit
 def kappa(u: float, c: float, u0: float) -> float:
-    """1 + c max(0, u - u0)^2 / (1 - u) >= 1; from u = 0.99 on its tangent, so it stays finite and increasing."""
+    """1 + c max(0, u - u0)^2 / (1 - u) >= 1; from `KNEE` on its tangent, so it stays finite and increasing."""
     if u <= u0 or c <= 0.0:
         return 1.0
-    if u < 0.99:
+    if u < KNEE:
         return 1.0 + c * (u - u0) * (u - u0) / (1.0 - u)
-    over = 0.99 - u0
-    value = c * over * over / 0.01
-    slope = c * (2.0 * over / 0.01 + over * over / 1e-4)
-    return 1.0 + value + slope * (u - 0.99)
+    free, over = 1.0 - KNEE, KNEE - u0
+    value = c * over * over / free
+    slope = c * (2.0 * over / free + over * over / (free * free))
+    return 1.0 + value + slope * (u - KNEE)

@@ -5,8 +5,8 @@ Source: Williams, Waterman, Patterson, "Roofline: an insightful visual performan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -27,8 +27,17 @@ class Roofline:
     format on a device that has no other (an integer-only NPU). The engine adds memory: max(time, bytes / bandwidth).
     """
 
-    constants = {"peak": "FLOP/s by precision"}
-    runs = ("matmul", "conv", "attention", "norm", "elementwise", "embedding", "softmax", "aggregate")
+    constants: ClassVar[Mapping[str, str]] = {"peak": "FLOP/s by precision"}
+    runs: ClassVar[tuple[str, ...]] = (
+        "matmul",
+        "conv",
+        "attention",
+        "norm",
+        "elementwise",
+        "embedding",
+        "softmax",
+        "aggregate",
+    )
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         product = np.isin(np.array(operators.kind), PRODUCTS)

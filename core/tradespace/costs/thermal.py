@@ -13,8 +13,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradespace.costs.compiled import njit
+
+Row = NDArray[np.float64]
 
 STEEP = 1000.0
 """W of leakage per W beyond the critical power: keeps reported numbers finite, monotone and convex (ours)."""
@@ -24,7 +27,7 @@ AMBIENT, RESISTANCE, LIMIT, LEAK0, SCALE, CRITICAL, LEAK_TA, THERMAL_COLUMNS = 0
 
 
 @njit
-def leakage(power: float, c: np.ndarray) -> float:  # type: ignore[type-arg]
+def leakage(power: float, c: Row) -> float:
     """W of leakage while ``power`` (W, dynamic) is spent; ``c`` is one row of thermal constants."""
     if c[LEAK0] <= 0.0:
         return 0.0
@@ -60,9 +63,7 @@ def solve(y: float) -> float:
     return min(x, 1.0)
 
 
-def constants(
-    ambient: float, resistance: float, limit: float, leak: float, reference: float, scale: float
-) -> np.ndarray:  # type: ignore[type-arg]
+def constants(ambient: float, resistance: float, limit: float, leak: float, reference: float, scale: float) -> Row:
     """One row of thermal constants, SI: K, K/W, K, W at ``reference`` K, growing by e over ``scale`` K."""
     row = np.zeros(THERMAL_COLUMNS)
     row[AMBIENT], row[RESISTANCE], row[LIMIT], row[SCALE] = ambient, resistance, limit, scale
