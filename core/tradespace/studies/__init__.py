@@ -17,17 +17,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tradespace.studies.log import Store, StudyLog
+    from tradespace.studies.log import Store
     from tradespace.studies.provenance import Provenance
     from tradespace.studies.record import FrontRows, StudyRecord
     from tradespace.studies.resume import start
     from tradespace.studies.spec import StudySpec
+    from tradespace.studies.writer import StudyLog
 
 _HOME = {
     "FrontRows": "record",
     "Provenance": "provenance",
     "Store": "log",
-    "StudyLog": "log",
+    "StudyLog": "writer",
     "StudyRecord": "record",
     "StudySpec": "spec",
     "start": "resume",

@@ -1,36 +1,45 @@
-"""The study log: one append-only table of told batches, written one transaction a batch.
-
-`Store` is a database of studies; `StudyLog` is the observer that appends to one of them. A process may append while
-it holds the study's claim (`tradespace.studies.stamp`): whoever took it last writes, the other stops at its next batch.
-"""
+"""A database of studies: making them, reading them back, handing out the right to append."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from tradespace.errors import StudyError, UnknownName
-from tradespace.search.contract import Batch, Recalled, digest_designs, digest_prices
+from tradespace.search.contract import Recalled
 from tradespace.studies import jsontext, record, schema, stamp
-from tradespace.studies.arrays import pack, unpack
+from tradespace.studies.arrays import unpack
 from tradespace.studies.outline import Outline
 from tradespace.studies.provenance import Provenance
 from tradespace.studies.record import BatchRow, StudyRecord
 from tradespace.studies.spec import StudySpec, check_name
+from tradespace.studies.writer import StudyLog, taken
 
 if TYPE_CHECKING:
     from tradespace.designs import Space
-    from tradespace.problem import Prices, Problem
-    from tradespace.search import Front
+    from tradespace.problem import Problem
 
 _STUDIES, _BATCHES = schema.studies_table, schema.batches_table
 _ENDED = ("complete", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A study in short. ``evaluations``, ``seconds`` and ``hypervolume`` are those of its last batch."""
+
+    name: str
+    status: str
+    created: str
+    spec: StudySpec
+    evaluations: int
+    seconds: float
+    hypervolume: float
 
 
 class Store:
@@ -73,6 +82,43 @@ class Store:
         with schema.reading(self.engine) as connection:
             return tuple(connection.scalars(sa.select(_STUDIES.c.name).order_by(_STUDIES.c.id)))
 
+    def list(self) -> tuple[Listed, ...]:
+        """Every study in short, oldest first."""
+        last = sa.select(_BATCHES.c.study, sa.func.max(_BATCHES.c.number).label("number")).group_by(_BATCHES.c.study)
+        ends = last.subquery()
+        end = _BATCHES.c.number == ends.c.number
+        query = (
+            sa.select(_STUDIES, _BATCHES.c.evaluations, _BATCHES.c.seconds, _BATCHES.c.hypervolume)
+            .outerjoin(ends, ends.c.study == _STUDIES.c.id)
+            .outerjoin(_BATCHES, (_BATCHES.c.study == _STUDIES.c.id) & end)
+            .order_by(_STUDIES.c.id)
+        )
+        with schema.reading(self.engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple(
+            Listed(
+                row["name"],
+                _status(row),
+                row["created"],
+                StudySpec.from_json(row["spec"], f"{self.shown}: {row['name']}"),
+                row["evaluations"] or 0,
+                row["seconds"] or 0.0,
+                row["hypervolume"] or 0.0,
+            )
+            for row in rows
+        )
+
+    def matching(self, patterns: Sequence[str]) -> tuple[str, ...]:
+        """Names of the studies that names or patterns (``*``, ``?``) stand for, each once. Raises `UnknownName`."""
+        known = self.names()
+        found: dict[str, None] = {}
+        for pattern in patterns:
+            hits = [n for n in known if n == pattern] or [n for n in known if fnmatchcase(n, pattern)]
+            if not hits and pattern != "*":
+                raise UnknownName("study", pattern, known, where=self.shown)
+            found |= dict.fromkeys(hits)
+        return tuple(found)
+
     def free_name(self, name: str) -> str:
         """``name`` if no study has it, else ``name-2``, ``name-3``, ..."""
         taken = set(self.names())
@@ -109,7 +155,7 @@ class Store:
                 where=self.shown,
                 remedy=f"Continue it with 'tradespace resume {name}', or choose another name.",
             ) from None
-        return StudyLog(self, name, int(key), claim, keeps)
+        return StudyLog(self.engine, name, int(key), claim, keeps)
 
     def load(self, name: str) -> StudyRecord:
         """A study with its batches and its front. Raises `UnknownName`, or `StudyError` for a damaged one."""
@@ -157,12 +203,12 @@ class Store:
         with schema.writing(self.engine) as connection:
             row = self._row(connection, study.name)
             if row["writer"] != study.writer:
-                raise _taken(study.name, row["writer"], self.shown)
+                raise taken(study.name, row["writer"], self.shown)
             change = sa.update(_STUDIES).where(_STUDIES.c.id == row["id"])
             connection.execute(change.values(status="running", writer=claim, finished=None, summary=None, front=None))
-        log = StudyLog(self, study.name, int(row["id"]), claim, study.keeps_designs)
+        log = StudyLog(self.engine, study.name, int(row["id"]), claim, study.keeps_designs)
         log.next = len(study.batches)
-        log.held = study.front.designs.digest
+        log.held = np.sort(study.front.designs.digest)
         return log
 
     def recall(self, study: StudyRecord, number: int, space: Space) -> Recalled | None:
@@ -193,146 +239,8 @@ class Store:
         return dict(row)
 
 
-class StudyLog:
-    """Appends the batches of one search to its study. In a ``with``, a search that fails or is interrupted is marked.
-
-    Batches that are already in the log (a resumed search tells them again) are passed over.
-    """
-
-    def __init__(self, store: Store, name: str, key: int, claim: str, keeps_designs: bool) -> None:
-        self.store, self.name, self.key, self.claim, self.keeps_designs = store, name, key, claim, keeps_designs
-        self.next = 0
-        self.held: NDArray[np.uint64] = np.zeros(0, np.uint64)
-        self.done = False
-        guard = sa.exists().where(_STUDIES.c.id == key, _STUDIES.c.writer == claim)
-        binds = sa.select(*(sa.bindparam(c.name, type_=c.type) for c in _BATCHES.c)).where(guard)
-        self._insert = _BATCHES.insert().from_select([c.name for c in _BATCHES.c], binds)
-        self._connection: sa.Connection | None = None
-
-    def batch(self, batch: Batch) -> None:
-        """Append one told batch in one transaction. Raises `StudyError`; then nothing of the batch is kept."""
-        if batch.index < self.next:
-            return
-        if batch.index > self.next:
-            raise StudyError("batches are logged one after the other", value=batch.index, where=self.name)
-        digests = batch.front.digest
-        values = {
-            "study": self.key,
-            "number": batch.index,
-            "count": len(batch.designs),
-            "designs_digest": digest_designs(batch.designs),
-            "prices_digest": digest_prices(batch.scores.prices),
-            "evaluations": batch.evaluations,
-            "seconds": batch.seconds,
-            "hypervolume": batch.hypervolume,
-            "change": self._change(batch, digests),
-            "rows": _pack_rows(batch) if self.keeps_designs else None,
-        }
-        self._append(values)
-        self.next, self.held = self.next + 1, digests
-
-    def finish(self, front: Front | None, status: str, error: str | None = None) -> None:
-        """Close the study as complete, interrupted or failed, with its front and what a report needs of it."""
-        if status not in _ENDED:
-            raise StudyError(f"a study ends {', '.join(_ENDED)}", value=status, where=self.name)
-        values: dict[str, Any] = {"status": status, "finished": stamp.now(), "writer": None}
-        values["summary"] = jsontext.dump(_summary(front, error), self.name)
-        values["front"] = record.pack_front(front) if front is not None else None
-        self._close()
-        with schema.writing(self.store.engine) as connection:
-            change = sa.update(_STUDIES).where(_STUDIES.c.id == self.key, _STUDIES.c.writer == self.claim)
-            if connection.execute(change.values(values)).rowcount != 1:
-                raise self._lost()
-        self.done = True
-
-    def __enter__(self) -> StudyLog:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if not self.done and error is not None:
-            try:
-                status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-                self.finish(None, status, f"{type(error).__name__}: {error}"[:2000])
-            except StudyError:  # a full disk ended the search and also keeps this note away: the first error counts
-                pass
-        self._close()
-
-    def _append(self, values: Mapping[str, Any]) -> None:
-        engine = self.store.engine
-        with schema.faults(engine):
-            if self._connection is None:
-                self._connection = engine.connect().execution_options(**{schema.WRITE: True})
-            try:
-                with self._connection.begin():
-                    added = self._connection.execute(self._insert, values).rowcount
-            except sa.exc.IntegrityError:
-                raise self._lost() from None
-        if added != 1:
-            raise self._lost()
-
-    def _change(self, batch: Batch, digests: NDArray[np.uint64]) -> bytes | None:
-        if np.array_equal(digests, self.held):
-            return None
-        entered = ~np.isin(digests, self.held)
-        left = self.held[~np.isin(self.held, digests)]
-        return record.front_change(batch.front, batch.front_objectives, entered, left)
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _lost(self) -> StudyError:
-        with schema.reading(self.store.engine) as connection:
-            query = sa.select(_STUDIES.c.writer).where(_STUDIES.c.id == self.key)
-            return _taken(self.name, connection.execute(query).scalar(), self.store.shown)
-
-
-def _taken(name: str, writer: str | None, where: str) -> StudyError:
-    return StudyError(
-        f"study '{name}' is written by one process at a time",
-        value=stamp.process(writer) if writer else "another process ended it",
-        where=where,
-        remedy="Nothing of this process was mixed in; its last batch is not kept.",
-    )
-
-
-def _status(row: Mapping[str, Any]) -> str:
+def _status(row: Mapping[Any, Any]) -> str:
     """As stored, but a study whose process is gone without a word was interrupted."""
     if row["status"] == "running" and not stamp.alive(row["writer"]):
         return "interrupted"
     return str(row["status"])
-
-
-def _pack_rows(batch: Batch) -> bytes:
-    prices: Prices = batch.scores.prices
-    return pack(
-        {
-            **{f"d:{k}": v for k, v in batch.designs.columns.items()},
-            **{f"m:{k}": v for k, v in prices.columns.items()},
-            **{f"x:{k}": v for k, v in prices.violations.items()},
-        }
-    )
-
-
-def _summary(front: Front | None, error: str | None) -> dict[str, Any]:
-    if front is None:
-        return {"error": error}
-    import dataclasses
-
-    def plain(value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        if isinstance(value, np.ndarray):
-            return value.tolist()
-        if isinstance(value, Mapping):
-            return {str(k): plain(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(v) for v in value]
-        return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-    keys = ("stopped", "interrupted", "evaluations", "seconds", "hypervolume", "box", "gap")
-    found = {key: plain(getattr(front, key)) for key in keys}
-    if front.diagnosis is not None:
-        found["diagnosis"] = str(front.diagnosis)[:20_000]
-    return {**found, "error": error} if error else found

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from tradespace.errors import StudyError
 from tradespace.problem import Problem
 from tradespace.search.contract import Observer, Optimizer, Recalled
-from tradespace.studies.log import Store, StudyLog
+from tradespace.studies.log import Store
 from tradespace.studies.outline import Outline
 from tradespace.studies.provenance import Provenance
 from tradespace.studies.record import StudyRecord
 from tradespace.studies.spec import StudySpec
+from tradespace.studies.writer import StudyLog
 
 if TYPE_CHECKING:
     from tradespace.designs import Space

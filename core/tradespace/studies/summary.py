@@ -30,11 +30,15 @@ def parameters(designs: Designs, names: Sequence[str] | None = None) -> tuple[Pa
     every = [p for v in designs.space.variables for p in _of(v, designs.columns[v.name])]
     if names is not None:
         return tuple(p for p in every if p.name in names)
-    spread = {
-        p.name: float(np.ptp(p.values)) / (float(np.abs(p.values).max()) or 1.0) if len(designs) else 0.0 for p in every
-    }
-    best = sorted(every, key=lambda p: -spread[p.name])[:LIMIT]
-    return tuple(p for p in every if p in best)
+    best = {p.name for p in sorted(every, key=_variety, reverse=True)[:LIMIT]}  # stable: equal ones in space order
+    return tuple(p for p in every if p.name in best)
+
+
+def _variety(parameter: Parameter) -> float:
+    """Range of the values relative to the largest."""
+    if not len(parameter.values):
+        return 0.0
+    return float(np.ptp(parameter.values)) / (float(np.abs(parameter.values).max()) or 1.0)
 
 
 def _of(variable: Variable, block: NDArray[Any]) -> list[Parameter]:
