@@ -61,7 +61,8 @@ def view_of(problem: Problem, budget: Budget) -> SearchView:
     """What an optimizer may know of a problem and its budget."""
     with guarded(f"structure of {type(problem.evaluator).__name__}"):
         structure = problem.structure()
-    return SearchView(problem.space, problem.names, problem.repair, structure, budget.evaluations)
+    suggest = getattr(problem.evaluator, "suggest", None)
+    return SearchView(problem.space, problem.names, problem.repair, structure, budget.evaluations, suggest)
 
 
 def make_optimizer(name: str, options: Mapping[str, Any], view: SearchView, registry: Registry) -> Optimizer:

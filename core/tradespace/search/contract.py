@@ -30,6 +30,7 @@ class SearchView:
     repair: Callable[[Designs], Designs]
     structure: Structure | None = None  # terms are keyed by metric name; an objective may lack one
     evaluations: int | None = None  # the budget, where it is a number of designs
+    suggestions: Callable[[], Mapping[str, Designs]] | None = None  # the evaluator's named constructive plans
 
 
 class Optimizer(Protocol):
