@@ -30,10 +30,11 @@ COST_UNITS: Mapping[str, str] = {
     "moved": "B",
     "resident": "B",
     "flop": "FLOP",
+    "utilisation": "%",
     "power": "W",
     "temperature": "K",
 }
-"""Units of the costs that plans break down by block and device; others are shown as plain numbers."""
+"""Units of the costs that plans break down by block and device; others are shown as plain numbers. "%": a share."""
 _LIMITED: Mapping[str, str] = {"memory": "capacity", "resident": "capacity", "temperature": "temperature"}
 _HIDDEN = ("capacity",)  # shown as the limit of another
 

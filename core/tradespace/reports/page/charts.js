@@ -32,47 +32,58 @@ function drawScatter() {
   const [mx, my, mc] = [data.measures[state.x], data.measures[state.y], data.measures[state.c]];
   const at = (m, k) => data.rows.map((r) => scaled(m, r.values[k]));
   const xs = at(mx, state.x), ys = at(my, state.y);
-  const text = data.rows.map((r) => `<b>${escaped(r.short)}</b> ${escaped(r.why)}<br>` + data.measures.filter((m) => m.objective).map((m) => `${escaped(m.name)} ${escaped(withUnit(m, r.values[data.measures.indexOf(m)]))}`).join("<br>") + `<br>${escaped(r.text).replace(/ \| /g, "<br>")}`);
+  const label = (r) => `<b>${escaped(r.short)}</b> ${escaped(r.why)}<br>` + data.measures.map((m, i) => [m, i]).filter(([m]) => m.objective).map(([m, i]) => `${escaped(m.name)} ${escaped(withUnit(m, r.values[i]))}`).join("<br>") + `<br>${escaped(r.text).replace(/ \| /g, "<br>")}`;
   const border = staircase(xs, ys, mx, my);
+  const colours = mc ? at(mc, state.c) : null;
+  const scale = { colorscale: SCALE[document.documentElement.dataset.theme], cmin: colours && Math.min(...colours), cmax: colours && Math.max(...colours) };
   const bar = mc && { title: { text: escaped(titled(mc)), side: "right", font: { size: 11 } }, thickness: 10, outlinewidth: 0, len: 0.9 };
+  const points = (rows, marker) => ({ x: rows.map((i) => xs[i]), y: rows.map((i) => ys[i]), text: rows.map((i) => label(data.rows[i])), mode: "markers", hovertemplate: "%{text}<extra></extra>", customdata: rows, marker: { color: colours ? rows.map((i) => colours[i]) : css("--d0"), ...(colours ? scale : {}), ...marker } });
+  const all = data.rows.map((_, i) => i), named = all.filter((i) => data.rows[i].why && data.rows[i].why !== "spread");
+  const shape = (r) => (r.why.includes("knee") ? "star" : "diamond");
   const traces = [
     { x: border.map((i) => xs[i]), y: border.map((i) => ys[i]), mode: "lines", line: { shape: mx.direction === "max" ? "vh" : "hv", color: css("--soft"), width: 1, dash: "dot" }, hoverinfo: "skip" },
-    { x: xs, y: ys, text, mode: "markers", hovertemplate: "%{text}<extra></extra>", customdata: data.rows.map((_, i) => i),
-      marker: { size: data.rows.map((r) => (r.why && r.why !== "spread" ? 12 : 8)), symbol: data.rows.map((r) => (r.why.includes("knee") ? "star" : r.why.includes("best") ? "diamond" : "circle")),
-        color: mc ? at(mc, state.c) : css("--d0"), colorscale: SCALE[document.documentElement.dataset.theme], showscale: Boolean(mc), colorbar: bar, line: { width: 0.5, color: css("--card") }, opacity: 0.92 } },
-    { x: [xs[state.plan]], y: [ys[state.plan]], mode: "markers", hoverinfo: "skip", marker: { size: 20, symbol: "circle-open", color: css("--bad"), line: { width: 2.5 } } },
+    points(all, { size: all.length > 400 ? 5 : 8, showscale: Boolean(mc), colorbar: bar, opacity: 0.9 }),
+    points(named, { size: named.map((i) => (data.rows[i].why.includes("knee") ? 16 : 13)), symbol: named.map((i) => shape(data.rows[i])), line: { width: 1.5, color: css("--ink") } }),
+    { x: [xs[state.plan]], y: [ys[state.plan]], mode: "markers", hoverinfo: "skip", marker: { size: 22, symbol: "circle-open", color: css("--bad"), line: { width: 2.5 } } },
   ];
   if (data.baseline) traces.push({ x: [scaled(mx, data.baseline.values[state.x])], y: [scaled(my, data.baseline.values[state.y])], mode: "markers+text", text: ["your plan"], textposition: "top center", hoverinfo: "skip", marker: { size: 12, symbol: "x", color: css("--ink") } });
   const kind = $("log").checked ? "log" : "linear";
   Plotly.react("scatter", traces, layout({ xaxis: { title: { text: escaped(titled(mx)) }, type: kind }, yaxis: { title: { text: escaped(titled(my)) }, type: kind }, hovermode: "closest", margin: { l: 60, r: mc ? 8 : 12, t: 8, b: 48 } }), CONFIG);
 }
 
-function drawBlocks() {
+function drawBreakdown() {
   const row = data.rows[state.plan];
   const detail = row && data.details[row.id];
+  $("by-device").hidden = !detail || !detail.devices.length;
   $("breakdown-both").hidden = !detail;
   $("breakdown-none").hidden = Boolean(detail);
   if (!row) return;
   $("breakdown-id").textContent = row.short;
-  if (!detail) {
-    $("breakdown-none").textContent = Object.keys(data.details).length ? `Broken down are the ${Object.keys(data.details).length} plans nearest to the shown ones; for this one: ${row.command || "tradespace explain"}` : "The evaluator of this problem does not break its prices down.";
-    return;
+  if (detail) {
+    drawDevices(detail);
+    drawBlocks("blocks-a", row, detail, state.costA);
+    drawBlocks("blocks-b", row, detail, state.costB);
+  } else {
+    const count = Object.keys(data.details).length;
+    $("breakdown-none").textContent = count ? `${count} plans are broken down here, the extremes, the knee and a spread first. For this one: ${row.command || "tradespace explain"}` : "The evaluator of this problem does not break its prices down.";
   }
-  drawDevices(detail);
-  const cost = data.costs.blocks.find((c) => c.name === state.cost) || data.costs.blocks[0];
-  if (!cost) { $("blocks").hidden = true; return; }
+}
+function drawBlocks(id, row, detail, name) {
+  const cost = data.costs.blocks.find((c) => c.name === name);
+  $(id).hidden = !cost;
+  if (!cost) return;
   const map = mapsOf(row)[0];
   const largest = Math.max(...detail.rows.map((r) => r[1][cost.name] || 0));
-  const [factor, prefix] = cost.unit && cost.unit !== "1" ? PREFIX.find(([f]) => largest >= f) || [1, ""] : [1, ""];
+  const [factor, prefix] = cost.unit === "%" ? [0.01, ""] : cost.unit && cost.unit !== "1" ? PREFIX.find(([f]) => largest >= f) || [1, ""] : [1, ""];
   const owner = (i) => (map && map.row.codes.length === detail.rows.length ? map.row.options[map.row.codes[i]] : "");
-  const owners = [...new Set(detail.rows.map((_, i) => owner(i)))];
+  const owners = map ? map.row.options.filter((o) => detail.rows.some((_, i) => owner(i) === o)) : [""];
   const names = detail.rows.map((r) => escaped(r[0]));
   const traces = owners.map((o) => ({
     type: "bar", name: escaped(o || cost.name), x: names, y: detail.rows.map((r, i) => (owner(i) === o ? (r[1][cost.name] || 0) / factor : 0)),
-    marker: { color: resolved(map ? deviceColour(map.row.options.indexOf(o)) : "var(--d0)") }, customdata: detail.rows.map((r, i) => escaped([r[0], r[2].join(" "), quantity(r[1][cost.name] || 0, cost.unit)].join(": "))), hovertemplate: "%{customdata}<extra></extra>",
+    marker: { color: resolved(map ? deviceColour(map.row.options.indexOf(o)) : "var(--d0)") }, customdata: detail.rows.map((r) => escaped(`${r[0]}: ${r[2].join(" ")}: ${quantity(r[1][cost.name] || 0, cost.unit)}`)), hovertemplate: "%{customdata}<extra></extra>",
   }));
   const unit = cost.unit && cost.unit !== "1" ? ` (${prefix}${cost.unit})` : "";
-  Plotly.react("blocks", traces, layout({ barmode: "stack", bargap: 0.15, showlegend: owners.length > 1 || Boolean(owners[0]), legend: { orientation: "h", y: 1.14, x: 0 }, xaxis: { type: "category", tickangle: "auto" }, yaxis: { title: { text: escaped(cost.name + unit) }, rangemode: "tozero" }, margin: { l: 56, r: 8, t: 28, b: 36 } }), CONFIG);
+  Plotly.react(id, traces, layout({ barmode: "stack", bargap: 0.15, showlegend: Boolean(owners[0]), legend: { orientation: "h", y: 1.14, x: 0 }, xaxis: { type: "category", tickangle: "auto" }, yaxis: { title: { text: escaped(cost.name + unit) }, rangemode: "tozero" }, margin: { l: 56, r: 8, t: 28, b: 36 } }), CONFIG);
 }
 
 function drawHistory() {
@@ -91,15 +102,19 @@ function drawHistory() {
 // -- connections ---------------------------------------------------------------------------------------------------
 function select(index) {
   state.plan = index;
-  drawPlan(); drawScatter(); drawBlocks(); drawConstraints();
+  drawPlan(); drawScatter(); drawBreakdown(); drawConstraints();
 }
 function choices(id, list, key) {
   fill(id, ...list.map(([value, text]) => make("option", { value }, text)));
   $(id).value = String(state[key]);
-  $(id).addEventListener("change", (event) => { state[key] = key === "cost" ? event.target.value : Number(event.target.value); key === "cost" ? drawBlocks() : drawScatter(); });
+  $(id).addEventListener("change", (event) => {
+    state[key] = key.startsWith("cost") ? event.target.value : Number(event.target.value);
+    if (key.startsWith("cost")) drawBreakdown();
+    else drawScatter();
+  });
 }
 function drawAll() {
-  drawPlan(); drawScatter(); drawBlocks(); drawHistory(); drawConstraints();
+  drawPlan(); drawScatter(); drawBreakdown(); drawHistory(); drawConstraints();
 }
 function theme(name) {
   document.documentElement.dataset.theme = name;
@@ -111,9 +126,11 @@ function start() {
   $("theme").addEventListener("click", () => { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); drawAll(); });
   const named = data.measures.map((m, i) => [i, m.name]);
   choices("axis-x", named, "x"); choices("axis-y", named, "y"); choices("axis-c", [[-1, "none"], ...named], "c");
-  state.cost = data.costs.blocks.length ? data.costs.blocks[0].name : null;
-  choices("cost", data.costs.blocks.map((c) => [c.name, c.name]), "cost");
+  const costs = data.costs.blocks.map((c) => [c.name, c.name]);
+  if (costs.length) { state.costA = costs[0][0]; state.costB = costs[Math.min(1, costs.length - 1)][0]; }
+  choices("cost-a", costs, "costA"); choices("cost-b", costs, "costB");
   $("log").addEventListener("change", drawScatter);
+  $("only-picked").addEventListener("change", drawPlans);
   $("only-substitutes").addEventListener("change", drawSources);
   head(); drawPlans(); drawSources(); drawBaseline(); drawReproduce(); drawAll();
   if (data.rows.length) $("scatter").on("plotly_click", (event) => { const hit = event.points.find((p) => p.customdata !== undefined); if (hit) select(hit.customdata); });

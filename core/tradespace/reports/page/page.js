@@ -2,7 +2,7 @@
 // Everything a person gave (names, sources, paths) reaches the page as text nodes only, never as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
-const state = { plan: data.start, x: 0, y: Math.min(1, data.measures.length - 1), c: data.colour, sort: null, cost: null };
+const state = { plan: data.start, x: 0, y: Math.min(1, data.measures.length - 1), c: data.colour, sort: null, costA: null, costB: null };
 
 function make(tag, attributes, ...children) {
   const node = document.createElement(tag);
@@ -33,6 +33,7 @@ const PREFIX = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3,
 function quantity(si, unit) {
   if (typeof si !== "number") return String(si);
   if (unit === "K") return number(si - 273.15, 1) + " °C";
+  if (unit === "%") return Number((si * 100).toPrecision(3)) + " %";
   if (!unit || unit === "1") return brief(si, 4);
   const [factor, prefix] = si === 0 ? [1, ""] : PREFIX.find(([f]) => Math.abs(si) >= f * 0.9995) || PREFIX[PREFIX.length - 1];
   return `${Number((si / factor).toPrecision(4))} ${prefix}${unit}`;
@@ -142,7 +143,7 @@ function drawPlans() {
   const best = own.map(([m, i]) => data.rows.reduce((b, r) => (m.direction === "max" ? Math.max(b, r.values[i]) : Math.min(b, r.values[i])), m.direction === "max" ? -Infinity : Infinity));
   fill("plans",
     make("thead", {}, make("tr", {}, heading("plan", -1), ...own.map(([m, i]) => heading(titled(m), i, "n")), make("th", {}, "why"), make("th", {}, "design"))),
-    make("tbody", {}, ...order.map((i) => {
+    make("tbody", {}, ...order.filter((i) => !$("only-picked").checked || data.rows[i].why || i === state.plan).map((i) => {
       const r = data.rows[i];
       return make("tr", { "data-index": i, tabindex: 0, class: i === state.plan ? "on" : "", onclick: () => select(i), onkeydown: (e) => { if (e.key === "Enter") select(i); } },
         make("td", {}, make("code", {}, r.short)), ...own.map(([m, k], j) => make("td", { class: r.values[k] === best[j] ? "n best" : "n" }, shown(m, r.values[k]))),
