@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tradespace.errors import InputError, TradespaceError
 from tradespace.plugins import registry
-from tradespace.workloads import load_workload
+from tradespace.workloads import gguf_header, load_workload
 from tradespace.workloads.gguf_header import read_header
 
 HUGE = 1 << 60
@@ -120,6 +120,30 @@ def test_hostile_headers(tmp_path: Path, data: bytes, message: str) -> None:
         read_header(file)
     with pytest.raises(InputError):
         read(file)
+
+
+def test_tensors_that_overlap(tmp_path: Path) -> None:
+    file = tmp_path / "overlap.gguf"
+    file.write_bytes(header(table=2, tensors=tensor([16]) + tensor([16]).replace(b"t", b"u") + bytes(64 + 32)))
+    with pytest.raises(InputError, match="do not overlap"):
+        read_header(file)
+
+
+@pytest.mark.parametrize(("limit", "message"), [("MAX_HEADER", "at most 0 MiB"), ("MAX_ITEMS", "at most 100 array")])
+def test_a_well_formed_file_beyond_the_limits(ggufs: Any, limit: str, message: str, monkeypatch: Any) -> None:
+    path = ggufs.write(ggufs.llama())
+    read_header(path)
+    monkeypatch.setattr(gguf_header, limit, 100)
+    with pytest.raises(InputError, match=f"{message}|length of an array"):
+        read_header(path)
+
+
+def test_many_short_arrays_are_limited_together(ggufs: Any, monkeypatch: Any) -> None:
+    """320 tokens and 320 scores fit singly, not together."""
+    path = ggufs.write(ggufs.llama())
+    monkeypatch.setattr(gguf_header, "MAX_ITEMS", 400)
+    with pytest.raises(InputError, match="at most 400 array elements"):
+        read_header(path)
 
 
 def test_hostile_metadata_values(tmp_path: Path) -> None:

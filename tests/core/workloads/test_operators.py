@@ -88,6 +88,13 @@ def test_edges_that_cannot_be_are_refused(row: tuple[int, int, float], message: 
         graph([0, 1], row)
 
 
+def test_kinds_are_distinct_even_with_equal_numbers_and_executions_are_not_priced() -> None:
+    whole = graph([0, 1, 2], (0, 1, 1), kind=("matmul", "conv", "matmul"), repeat=np.array([5.0, 6, 7]))
+    distinct, index = whole.distinct()
+    assert distinct.kind == ("matmul", "conv") and index.tolist() == [0, 1, 0]
+    assert distinct.repeat.tolist() == [1, 1]
+
+
 def test_ties_join_two_blocks() -> None:
     whole = graph([0, 1], (0, 1, 1))
     assert replace(whole, ties=((0, 1, 3.0),)).ties
