@@ -115,7 +115,8 @@ def _installed(distribution: Distribution, name: str, version: str) -> Iterator[
         yield LoadedPlugin(replace(status, error=f"its entry points cannot be read: {describe(error)}"), {})
         return
     for plugin, point in points:
-        yield _isolated(PluginStatus(plugin, name, version, hookspecs.CONTRACT), point.load)
+        module = point.value.partition(":")[0].strip()
+        yield _isolated(PluginStatus(plugin, name, version, hookspecs.CONTRACT, module=module), point.load)
 
 
 def _unpackaged(path: Path) -> LoadedPlugin:
@@ -130,7 +131,7 @@ def _unpackaged(path: Path) -> LoadedPlugin:
     unique = hashlib.sha256(str(file).encode() + content).hexdigest()[:12]
     stem = path.name if path.is_dir() else path.stem
     module_name = f"_tradespace_plugin_{unique}"
-    status = PluginStatus(stem, str(path), f"sha256:{digest}", hookspecs.CONTRACT)
+    status = PluginStatus(stem, str(path), f"sha256:{digest}", hookspecs.CONTRACT, module=module_name)
     loaded = _isolated(status, lambda: _import_file(module_name, file))
     # Such a file cannot know the module name it gets, so its stem stands for it; f"{__name__}:Attribute" works as well.
     own = {key: re.sub(rf"^{re.escape(stem)}(?=[.:])", module_name, value) for key, value in loaded.paths.items()}

@@ -50,6 +50,7 @@ class PluginStatus:
         contract: the contract the plugin states, else the one this tradespace speaks.
         names: group -> names, sorted; empty after a failure.
         error: one paragraph, or None if the plugin is in use.
+        module: the module it was loaded from.
         conflicts: sentences about names that two plugins claim with different paths; such a name cannot be used.
     """
 
@@ -59,6 +60,7 @@ class PluginStatus:
     contract: int
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     error: str | None = None
+    module: str = ""
     conflicts: tuple[str, ...] = ()
 
 

@@ -66,7 +66,7 @@ def test_a_stranger_is_listed_with_distribution_version_and_names(install: Insta
     install("strange_good", optimizers("{'walk': 'strange_good:Walk'}") + "\nclass Walk: pass\n")
     found = Registry.discover()
     assert status(found, "strange_good") == PluginStatus(
-        "strange_good", "strange_good", "2.5", CONTRACT, {"optimizers": ("walk",)}
+        "strange_good", "strange_good", "2.5", CONTRACT, {"optimizers": ("walk",)}, module="strange_good"
     )
     assert found.load("optimizers", "walk").__name__ == "Walk"
     assert set(registry().names("optimizers")) < set(found.names("optimizers"))
