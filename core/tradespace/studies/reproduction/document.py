@@ -25,7 +25,7 @@ class Row:
     role: str
     scale: Scale
     what: tuple[str, str]  # ("metric" | "report" | "expr" | "none", text)
-    published: tuple[float | str, ...]  # one, or one a step of the sweep
+    published: tuple[float | str | None, ...]  # one, or one a step of the sweep; None: nothing was published
     band: Band | None
     setting: Mapping[str, Any] = field(default_factory=dict)
     over: Mapping[str, Any] | None = None
@@ -179,7 +179,10 @@ def _scale(body: Mapping[str, Any], where: str) -> Scale:
 
 def _published(
     body: Mapping[str, Any], scale: Scale, what: tuple[str, str], where: str
-) -> tuple[tuple[float | str, ...], Mapping[str, Any]]:
+) -> tuple[tuple[float | str | None, ...], Mapping[str, Any]]:
+    if body.get("value") is None and "values" not in body and body.get("role") == "context" and what[0] != "none":
+        steps = body["sweep"].values() if isinstance(body.get("sweep"), Mapping) else ()
+        return (None,) * max((len(v) for v in steps if isinstance(v, list)), default=1), {}
     if body.get("sweep") is not None or "values" in body:
         values = body.get("values")
         if not isinstance(values, list) or not values:

@@ -25,12 +25,12 @@ ROW: Mapping[str, str] = {
     "setting": "what to price, see setting keys",
     "over": "merged onto setting key by key (design is replaced whole): the second setting of a comparison",
     "as": "how setting and over are compared",
-    "each": "list of partial settings merged onto both settings; one value each, then reduce",
+    "each": "list of partial settings merged onto setting (before over): one value each, then reduce",
     "seeds": "number of seeds 0, 1, …: search.seed where the design is searched, else options.seed; then reduce",
     "reduce": "how several values become one",
     "sweep": "{dotted.key: [values]}: one value each, compared with values",
     "values": "the published values of a sweep",
-    "value": "the published value: a number, '51 ms' or {value, source, kind}",
+    "value": "the published value: a number, '51 ms' or {value, source, kind}; context rows may have none",
     "band": "when ours counts as inside, see bands",
     "role": "what the row may prove",
     "evidence": "how our value comes about",
@@ -84,7 +84,7 @@ ROLE: Mapping[str, str] = {
     "predicted": "counts: inside or outside (default)",
     "fitted": "a constant was fitted on it: shown, counts as outside",
     "identity": "arithmetic of the publication's own numbers: never counts as predicted",
-    "context": "shown with its reason; counts as outside if it could be priced",
+    "context": "shown with its reason; counts as outside if it has a published value and could be priced",
 }
 EVIDENCE: Mapping[str, str] = {
     "simulated": "a model of tradespace on constants with sources",

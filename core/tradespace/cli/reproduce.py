@@ -1,0 +1,75 @@
+"""`tradespace reproduce`: published rows beside ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tradespace.cli.context import json_wanted, print_json, registry_from_context
+from tradespace.errors import InputError, UnknownName
+
+if TYPE_CHECKING:
+    from tradespace.plugins import Registry
+    from tradespace.studies.reproduction.run import SystemResult
+
+
+def reproduce(
+    systems: list[str] = typer.Argument(None, metavar="[SYSTEM]...", help="Names of studies."),  # noqa: B008 - typer's way
+    every: bool = typer.Option(False, "--all", help="All studies that have published rows."),
+    keys: bool = typer.Option(False, "--keys", help="Show every key a row may have, and the names its settings offer."),
+    rows: list[Path] = typer.Option([], "--rows", metavar="FILE", help="A file of rows, like published.yaml."),  # noqa: B008
+    write: bool = typer.Option(False, "--write", help="Write the README of each study from its rows."),
+) -> int:
+    """Price the published rows of a system and say which are met.
+
+    Exits with 1 if a row is outside its band or broken.
+    """
+    from tradespace.studies.reproduction.document import read_published
+    from tradespace.studies.reproduction.run import reproduce as price_rows
+    from tradespace.studies.reproduction.show import keys_text, print_keys, print_system
+
+    registry = registry_from_context()
+    paths = _paths(systems or [], every, rows, registry, optional=keys)
+    files = [read_published(path) for path in paths]
+    if keys:
+        documents = [print_keys(published, registry) for published in files] or [print_keys(None, registry)]
+        if json_wanted():
+            print_json(documents[0] if len(documents) == 1 else documents)
+        else:
+            print("\n\n".join(keys_text(document) for document in documents))
+        return 0
+    results = []
+    for published in files:
+        results.append(price_rows(published, registry))
+        if not json_wanted():
+            print_system(results[-1])
+    if write:
+        _write(results)
+    if json_wanted():
+        print_json({"systems": [result.to_json() for result in results]})
+    return int(any(result.wrong for result in results))
+
+
+def _paths(systems: list[str], every: bool, rows: list[Path], registry: Registry, *, optional: bool) -> list[Path]:
+    from tradespace.studies.catalogue import study_folders
+
+    folders = {name: folder for name, folder in study_folders(registry).items() if (folder / "published.yaml").exists()}
+    for name in systems:
+        if name not in folders:
+            raise UnknownName("system", name, folders, where="reproduce")
+    chosen = list(folders) if every else list(dict.fromkeys(systems))
+    paths = [folders[name] / "published.yaml" for name in chosen] + list(rows)
+    if not paths and not optional:
+        known = ", ".join(folders) or "none here"
+        raise InputError("name a system, --all or --rows FILE", where="reproduce", remedy=f"Systems: {known}.")
+    return paths
+
+
+def _write(results: list[SystemResult]) -> None:
+    from tradespace.reports.files import write_atomic
+    from tradespace.studies.reproduction.show import readme
+
+    for result in results:
+        write_atomic(result.published.path.parent / "README.md", readme(result))
