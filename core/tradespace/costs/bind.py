@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.columns import BROKEN, COLUMNS, ENERGY, LOSS, MEMORY_ENERGY, MOVED, RESIDENT, TIME, USEFUL
 from tradespace.costs.contract import CostTable
 from tradespace.costs.entries import Entries
 from tradespace.plugins import Registry
@@ -26,9 +27,6 @@ from tradespace.workloads.operators import OperatorGraph, Operators
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
-
-TIME, ENERGY, USEFUL, MOVED, RESIDENT, LOSS, MEMORY_ENERGY, BROKEN, COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7, 8
-"""Columns of `EntryTables.costs`: s, J of the device, s of arithmetic, B, B, 1, J of the memory, 0 or 1."""
 
 FILLER = 10.0
 """A pair that cannot run costs this many times the worst one that can: finite, and never attractive."""

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.costs.bind import BROKEN, RESIDENT, TIME, EntryTables, tabulate
+from tradespace.costs.bind import EntryTables, tabulate
+from tradespace.costs.columns import BROKEN, RESIDENT, TIME
 from tradespace.costs.entries import Entries, by_block, by_operator
 from tradespace.costs.options import TableOptions, choose_precisions
 from tradespace.costs.samples import with_samples

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs import thermal
-from tradespace.costs.bind import BROKEN, ENERGY, LOSS, MEMORY_ENERGY, TIME
 from tradespace.costs.binding import Binding, lowest, resident_minorant
+from tradespace.costs.columns import BROKEN, ENERGY, LEAK0, LEAK_TA, LOSS, MEMORY_ENERGY, RESISTANCE, SCALE, TIME
 from tradespace.costs.kernel import RULE_C, RULE_PIPELINE, RULE_THERMAL
 from tradespace.costs.pack import Packed
 from tradespace.problem import ChainTerm, Structure
@@ -105,8 +105,8 @@ def _leakage(binding: Binding, packed: Packed) -> Floats:
 
 def tangent(power: float, row: Floats) -> tuple[float, float]:
     """(value at zero power, slope) of the tangent to leakage at ``power``, moved onto the stable branch if need be."""
-    resistance, scale, at_ambient = row[thermal.RESISTANCE], row[thermal.SCALE], row[thermal.LEAK_TA]
-    if row[thermal.LEAK0] <= 0:
+    resistance, scale, at_ambient = row[RESISTANCE], row[SCALE], row[LEAK_TA]
+    if row[LEAK0] <= 0:
         return 0.0, 0.0
     if resistance <= 0:
         return float(at_ambient), 0.0

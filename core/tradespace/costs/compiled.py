@@ -17,9 +17,9 @@ SPLIT = 2048
 
 
 def cache_folder() -> Path:
-    """``$NUMBA_CACHE_DIR``, else a folder of the user's cache named by a digest of every module of this package.
+    """``$NUMBA_CACHE_DIR``, else a folder of the user's cache named by a digest of the compiled modules.
 
-    The digest is needed because numba does not notice that a function compiled into another one was edited.
+    The digest is needed because numba does not notice that a function or constant compiled into another was edited.
     """
     own = os.environ.get("NUMBA_CACHE_DIR")
     if own:
@@ -28,7 +28,9 @@ def cache_folder() -> Path:
 
     digest = hashlib.blake2b(digest_size=6)
     for file in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(file.read_bytes())
+        source = file.read_bytes()
+        if file.stem == "columns" or b"@njit" in source:
+            digest.update(source)
     return Path(platformdirs.user_cache_dir("tradespace")) / "numba" / digest.hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tradespace.costs import kernel
-from tradespace.costs.bind import ENERGY, MOVED, RESIDENT, TIME, USEFUL
+from tradespace.costs.columns import ENERGY, MOVED, RESIDENT, TIME, USEFUL
 from tradespace.designs import Designs
 from tradespace.plans import Plan, PlanRow
 

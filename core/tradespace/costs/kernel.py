@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from tradespace.costs.bind import (
+from tradespace.costs.columns import (
+    AMBIENT,
     BROKEN,
+    CAPACITY,
     COLUMNS,
+    CRITICAL,
     ENERGY,
+    IDLE,
+    LIMIT,
     LOSS,
     MEMORY_ENERGY,
     MOVED,
     RESIDENT,
+    RESISTANCE,
     TIME,
     USEFUL,
 )
 from tradespace.costs.compiled import njit
 from tradespace.costs.pressure import kappa
-from tradespace.costs.thermal import AMBIENT, CRITICAL, LIMIT, RESISTANCE, THERMAL_COLUMNS, leakage
+from tradespace.costs.thermal import leakage
 
 OUT_LATENCY, OUT_PERIOD, OUT_ENERGY, OUT_LOSS, OUT_MEMORY, OUT_UNDER, OUT_HOTTEST, OUT_BROKEN, OUT_POWER, OUT_RATE = (
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
@@ -30,9 +36,6 @@ GLOBALS = 10
 """Rows of the output that are there once. Then D rows each of busy, resident, temperature, heat violation, device
 capacity violation, kappa, and M rows of memory violation."""
 PER_DEVICE = 6
-
-IDLE, CAPACITY, DEVICE_COLUMNS = THERMAL_COLUMNS, THERMAL_COLUMNS + 1, THERMAL_COLUMNS + 2
-"""Columns of the device constants behind the thermal ones."""
 
 RULE_PIPELINE, RULE_THERMAL, RULE_C, RULE_U0, RULES = 0, 1, 2, 3, 4
 """Entries of `rules`: pipeline schedule, leakage and temperature on, constants of the pressure factor (c = 0: off)."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs import kernel, thermal
-from tradespace.costs.bind import COLUMNS
 from tradespace.costs.binding import Binding
+from tradespace.costs.columns import COLUMNS
 from tradespace.costs.compiled import in_two
 
 Floats = NDArray[np.float64]
@@ -60,8 +60,10 @@ def pack(binding: Binding, rules: Floats) -> Packed:
     times = np.stack([t.edge_time for t in binding.tables], axis=1)  # (E, K, P, D, D)
     joules = np.stack([t.edge_energy for t in binding.tables], axis=1)
     edges = len(times)
-    both, edge_cls = _classes(np.concatenate([times.reshape(edges, -1), joules.reshape(edges, -1)], axis=1))
-    split = np.moveaxis(both.reshape(-1, 2, k, p, d, d), 0, 2)  # (2, K, classes, P, D, D)
+    both, edge_cls = _classes(
+        np.concatenate([times.reshape(edges, k * p * d * d), joules.reshape(edges, k * p * d * d)], axis=1)
+    )
+    split = np.moveaxis(both.reshape(len(both), 2, k, p, d, d), 0, 2)  # (2, K, classes, P, D, D)
     names = list(target.memories)
     return Packed(
         costs=_solid(packed),

@@ -15,15 +15,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.columns import AMBIENT, CRITICAL, LEAK0, LEAK_TA, LIMIT, RESISTANCE, SCALE, THERMAL_COLUMNS
 from tradespace.costs.compiled import njit
 
 Row = NDArray[np.float64]
 
 STEEP = 1000.0
 """W of leakage per W beyond the critical power: keeps reported numbers finite, monotone and convex (ours)."""
-
-AMBIENT, RESISTANCE, LIMIT, LEAK0, SCALE, CRITICAL, LEAK_TA, THERMAL_COLUMNS = 0, 1, 2, 3, 4, 5, 6, 7
-"""Columns of the per-device thermal constants that the compiled functions read."""
 
 
 @njit

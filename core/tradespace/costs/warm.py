@@ -20,7 +20,7 @@ def main() -> int:
 def compile_all() -> None:
     """Call each compiled function with the types that it meets in use; a second process loads them from the cache."""
     from tradespace.costs import kernel, thermal
-    from tradespace.costs.bind import COLUMNS
+    from tradespace.costs.columns import COLUMNS
 
     i4, f8 = np.int32, np.float64
     d = np.stack([np.concatenate([thermal.constants(300.0, 1.0, 370.0, 1.0, 300.0, 30.0), [0.1, 1e9]])])

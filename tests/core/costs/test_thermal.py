@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tradespace.costs import thermal
+from tradespace.costs.columns import CRITICAL
 from tradespace.costs.pressure import KNEE, cpq, kappa
 
 ROW = thermal.constants(ambient=308.0, resistance=1.5, limit=370.0, leak=2.0, reference=323.0, scale=30.0)
@@ -25,7 +26,7 @@ def test_roots_satisfy_the_equation_up_to_the_branch_point() -> None:
 
 
 def test_leakage_is_the_lower_fixed_point() -> None:
-    for power in np.linspace(0.0, 0.999 * ROW[thermal.CRITICAL], 50):
+    for power in np.linspace(0.0, 0.999 * ROW[CRITICAL], 50):
         leak = thermal.leakage(power, ROW)
         kelvin = 308.0 + 1.5 * (power + leak)
         assert leak_at(kelvin) == pytest.approx(leak, rel=1e-9)
@@ -33,7 +34,7 @@ def test_leakage_is_the_lower_fixed_point() -> None:
 
 
 def test_runaway_is_detected_exactly() -> None:
-    critical = ROW[thermal.CRITICAL]
+    critical = ROW[CRITICAL]
 
     def survives(power: float) -> bool:
         kelvin = 308.0
@@ -47,12 +48,12 @@ def test_runaway_is_detected_exactly() -> None:
 
 
 def test_leakage_grows_and_is_convex_through_runaway() -> None:
-    powers = np.linspace(0.0, 2.0 * ROW[thermal.CRITICAL], 4001)
+    powers = np.linspace(0.0, 2.0 * ROW[CRITICAL], 4001)
     leaks = np.array([thermal.leakage(p, ROW) for p in powers])
     assert np.isfinite(leaks).all()
     slopes = np.diff(leaks)
     assert (slopes > 0).all()
-    away = np.abs(powers[1:-1] - ROW[thermal.CRITICAL]) > powers[1]  # at runaway itself the slope is infinite
+    away = np.abs(powers[1:-1] - ROW[CRITICAL]) > powers[1]  # at runaway itself the slope is infinite
     assert (np.diff(slopes)[away] >= -1e-9 * slopes[:-1][away]).all()
 
 
@@ -64,7 +65,7 @@ def test_no_leakage_and_no_resistance() -> None:
 
 def test_a_device_that_runs_away_while_idle_stays_finite() -> None:
     hot = thermal.constants(360.0, 5.0, 370.0, 50.0, 300.0, 20.0)
-    assert hot[thermal.CRITICAL] < 0
+    assert hot[CRITICAL] < 0
     assert math.isfinite(thermal.leakage(0.0, hot)) and thermal.leakage(1.0, hot) > thermal.leakage(0.0, hot)
 
 
