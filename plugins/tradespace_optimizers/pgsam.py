@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.designs import Designs
-from tradespace.errors import ProblemError
 from tradespace.problem import Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView

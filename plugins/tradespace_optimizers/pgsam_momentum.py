@@ -38,7 +38,8 @@ class Momentum:
         share = ((change - predicted) / (2.0 * np.maximum(count, 1))[:, None])[rows].T
         total, times = np.zeros_like(self.effect), np.zeros(self.effect.shape[1:])
         for sign, option in ((1.0, new), (-1.0, old)):
-            np.add.at(total, (slice(None), column, option), sign * share)
+            for quantity, part in zip(total, share, strict=True):
+                np.add.at(quantity, (column, option), sign * part)
             np.add.at(times, (column, option), 1.0)
         self.effect = self.effect + self._rate * total / np.maximum(times, 1.0)
 
@@ -46,4 +47,4 @@ class Momentum:
         """``(N, k)``: expected fall of the weighted sum when ``column`` takes ``option``. weights (N, quantities)."""
         present = codes[np.arange(len(codes))[:, None], column].astype(np.intp)
         change = self.effect[:, column, option] - self.effect[:, column, present]  # (quantities, N, k)
-        return -np.einsum("nq,qnk->nk", weights, change)
+        return np.asarray(-np.einsum("nq,qnk->nk", weights, change))

@@ -1,0 +1,225 @@
+"""Fronts of additive chains by label dynamic programming: exact where the label sets fit a budget, bounded elsewhere.
+
+A label is the vector of sums that a prefix of the chain has cost. Labels of one state that others dominate can never
+lead to a better design (Bellman's principle holds per objective), so only non-dominated ones go on. When a set
+outgrows its budget, labels that share a cell of a grid are merged:
+
+* ``merge="least"`` keeps the componentwise minimum of a cell. The result weakly dominates every design of the chain:
+  a bound that stays valid whatever the signs, and is loose only where cells were shared.
+* ``merge="design"`` keeps one label of a cell, so every label belongs to a design. With non-negative sums each design
+  of the chain is dominated by one within a factor ``1 + epsilon`` (Warburton 1987), else within ``epsilon`` scales.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.problem import Structure
+from tradespace.search.indicators import nondominated
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+_WORK = {1: 4e7, 2: 2e7, 3: 1.2e7, 4: 2.5e6, 5: 6e5}
+_FEWER = 2e5
+_BISECTIONS = 20
+_HUGE = 1e290
+
+
+@dataclass(frozen=True)
+class ChainArrays:
+    """Sums over a chain: ``unary`` (n, S, Q), ``pair`` (n - 1, S, S, Q) or None; a design counts while its sums are at
+    most ``caps`` (Q,). The first M quantities are the objectives, the others limits."""
+
+    unary: Array
+    pair: Array | None
+    caps: Array
+    objectives: int
+
+    def completions(self) -> Array:
+        """``(n, S, Q)``: the least that each quantity alone still costs after entry i in state s."""
+        n = len(self.unary)
+        rest = np.zeros_like(self.unary)
+        for i in range(n - 2, -1, -1):
+            ahead = (self.unary[i + 1] + rest[i + 1])[None]
+            rest[i] = (ahead if self.pair is None else self.pair[i] + ahead).min(axis=1)
+        return rest
+
+    def harmless(self) -> Array:
+        """``(n, Q)``: sums after entry i that no continuation can bring above their caps; -inf without a cap. Labels
+        below need not be told apart."""
+        most = self.unary.max(axis=1)
+        ahead = most[::-1].cumsum(axis=0)[::-1] - most  # entries after i
+        if self.pair is not None:
+            steps = self.pair.max(axis=(1, 2))
+            ahead[:-1] += steps[::-1].cumsum(axis=0)[::-1]
+        level = self.caps - ahead
+        level[:, : self.objectives] = -np.inf
+        return np.where(np.isfinite(level), level, -np.inf)
+
+    def label_budget(self) -> int:
+        """Labels per state that keep the work near a second (20 to 20,000)."""
+        n, states, quantities = self.unary.shape
+        return int(np.clip(_WORK.get(quantities, _FEWER) / (n * states * states), 20, 20_000))
+
+
+@dataclass(frozen=True)
+class LabelFront:
+    """``values`` (L, Q): non-dominated in the objectives. ``states`` (L, n): a path that belongs to each label (its
+    sums equal the values unless labels were merged to their least). ``epsilon``: 0 when nothing was merged."""
+
+    values: Array
+    states: NDArray[np.intp]
+    epsilon: float
+
+
+def chain_of(structure: Structure, objectives: tuple[str, ...], limits: tuple[str, ...] = ()) -> ChainArrays:
+    """The arrays of these metrics, then of these limits. Raises KeyError for what the structure lacks."""
+    terms = [structure.terms[name] for name in objectives]
+    caps = [np.inf] * len(terms) + [float(structure.limits[name][1]) for name in limits]
+    unary = np.stack([t.unary for t in terms] + [structure.limits[name][0] for name in limits], axis=-1)
+    n, states = unary.shape[:2]
+    if all(t.pair is None for t in terms):
+        return ChainArrays(unary.astype(np.float64), None, np.asarray(caps), len(terms))
+    nothing = np.zeros((n - 1, states, states))
+    pairs = [nothing if t.pair is None else t.pair for t in terms] + [nothing] * len(limits)
+    return ChainArrays(unary.astype(np.float64), np.stack(pairs, axis=-1), np.asarray(caps), len(terms))
+
+
+def label_front(
+    chain: ChainArrays,
+    *,
+    merge: Literal["least", "design"],
+    scale: Array,
+    budget: int,
+    reference: Array | None = None,
+    known: Array | None = None,
+    epsilon: float = 0.0,
+) -> LabelFront:
+    """The front of a chain.
+
+    Args:
+        scale: (Q,) what a difference of each quantity is compared with.
+        budget: labels kept per state; more are merged.
+        reference: (M,) only designs below it in every objective are looked for.
+        known: (K, M) values of known designs: labels that can only lead to designs these dominate are dropped.
+        epsilon: merge at least this finely grained even below the budget (0: only when needed).
+    """
+    n, states, q = chain.unary.shape
+    m, rest = chain.objectives, chain.completions()
+    ceiling = chain.caps + 1e-9 * np.abs(chain.caps)
+    if reference is not None:
+        ceiling = np.concatenate([np.minimum(ceiling[:m], reference), ceiling[m:]])
+    known = np.empty((0, m)) if known is None else known
+    known = np.pad(known, ((0, 0), (0, q - m)), constant_values=-_HUGE)  # what a known design uses does not matter
+    step = _Step(merge, scale, budget, np.log1p(epsilon) / n if epsilon else 0.0)
+    harmless = chain.harmless()
+    values, state = chain.unary[0], np.arange(states)
+    keep = np.flatnonzero((values + rest[0] <= ceiling).all(axis=1))
+    values, state = values[keep], state[keep]
+    stages: list[tuple[Rows, Rows]] = [(keep, state)]
+    slack = 0.0
+    for i in range(1, n):
+        values = np.maximum(values, harmless[i - 1])
+        values, parent, state, widest = _extend(chain, i, values, state, rest[i], ceiling, known, step)
+        stages.append((parent, state))
+        slack += widest
+    final = nondominated(values[:, :m])
+    paths = _paths(stages, np.flatnonzero(final))
+    grain = float(np.expm1(slack)) if merge == "design" and bool((chain.unary >= 0).all()) else slack
+    return LabelFront(values[final], paths, grain)
+
+
+@dataclass(frozen=True)
+class _Step:
+    merge: str
+    scale: Array
+    budget: int
+    width: float
+
+
+def _extend(
+    chain: ChainArrays,
+    i: int,
+    values: Array,
+    state: Rows,
+    rest: Array,
+    ceiling: Array,
+    known: Array,
+    step: _Step,
+) -> tuple[Array, Rows, Rows, float]:
+    """Labels of stage i from those of stage i - 1: (values, parent, state, widest cell)."""
+    kept: list[tuple[Array, Rows, Rows]] = []
+    widest = 0.0
+    for t in range(chain.unary.shape[1]):
+        new = values + chain.unary[i, t]
+        if chain.pair is not None:
+            new = new + chain.pair[i - 1, state, t]
+        rows = np.flatnonzero((new + rest[t] <= ceiling).all(axis=1))
+        ahead = known - rest[t]  # first, so that a label equal to one is dropped too
+        mask = nondominated(np.concatenate([ahead, new[rows]]))[len(ahead) :]
+        rows = rows[mask]
+        new = new[rows]
+        if len(rows) > step.budget or step.width:
+            new, chosen, width = _merge(new, step)
+            rows, widest = rows[chosen], max(widest, width)
+        kept.append((new, rows, np.full(len(rows), t)))
+    return (*(np.concatenate(part) for part in zip(*kept, strict=True)), widest)  # type: ignore[return-value]
+
+
+def _merge(values: Array, step: _Step) -> tuple[Array, Rows, float]:
+    """One label per cell of the finest grid that meets the budget: (values, row that stands for it, cell width)."""
+    relative = step.merge == "design" and bool((values >= 0).all())
+    place = np.log(np.maximum(values, 1e-12 * step.scale)) if relative else values / step.scale
+    place = place - place.min(axis=0)
+    width = step.width
+    cells = _cells(place, width) if width else np.arange(len(values))
+    if len(values) > step.budget and cells.max() >= step.budget:
+        fine, coarse = max(width, 1e-7), float(place.max()) + 1e-6
+        for _ in range(_BISECTIONS):
+            middle = float(np.sqrt(fine * coarse))
+            fits = _cells(place, middle).max() < step.budget
+            fine, coarse = (fine, middle) if fits else (middle, coarse)
+            if coarse < 1.1 * fine:
+                break
+        width, cells = coarse, _cells(place, coarse)
+    order = np.lexsort(((values / step.scale).sum(axis=1), cells))
+    starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
+    chosen = order[starts]
+    if step.merge == "design":
+        return values[chosen], chosen, width
+    least = np.minimum.reduceat(values[order], starts, axis=0)
+    mask = nondominated(least)
+    return least[mask], chosen[mask], width
+
+
+def _cells(place: Array, width: float) -> Rows:
+    """``(L,)`` number of the grid cell of each row, 0 to the number of cells less one."""
+    code = np.zeros(len(place), np.int64)
+    for column in (place / width).astype(np.int64).T:
+        code = np.unique(code * (int(column.max()) + 1) + column, return_inverse=True)[1]
+    return code
+
+
+def _paths(stages: list[tuple[Rows, Rows]], rows: Rows) -> NDArray[np.intp]:
+    out = np.empty((len(rows), len(stages)), np.intp)
+    for i in range(len(stages) - 1, -1, -1):
+        parent, state = stages[i]
+        out[:, i] = state[rows]
+        rows = parent[rows]
+    return out
+
+
+def spread_order(values: Array) -> Rows:
+    """An order of the rows in which every beginning covers the whole range: van der Corput's along the first sum."""
+    rows = np.lexsort(values.T[::-1])
+    bits = max(int(np.ceil(np.log2(max(len(rows), 2)))), 1)
+    number = np.arange(2**bits)
+    turned = np.zeros(2**bits, np.int64)
+    for b in range(bits):
+        turned |= ((number >> b) & 1) << (bits - 1 - b)
+    return rows[turned[turned < len(rows)]]
