@@ -119,13 +119,16 @@ def _file(path: Any) -> Iterator[KitReport]:
 
 
 def _yaml(path: Any, registry: Registry) -> KitReport:
-    """A file with devices is a target, any other a workload."""
+    """A file with parts of a machine, or that extends a target, is a target; any other is a workload."""
+    from tradespace.targets import target_names
     from tradespace.targets.document import read_document
     from tradespace.testing import run
 
     found = read_document(path)
     body = next(iter(found.values())) if len(found) == 1 else found
-    is_target = isinstance(body, dict) and ("devices" in body or "memories" in body)
+    body = body if isinstance(body, dict) else found
+    parts = {str(key).partition(".")[0] for key in body}
+    is_target = parts & {"devices", "memories", "links"} or body.get("extends") in target_names(registry)
     return (run.check_target_name if is_target else run.check_workload_name)(path, registry)
 
 
