@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradespace import expressions
@@ -36,7 +36,8 @@ class Result:
     verdict: str
     reason: str
     row: Row | None = None
-    found: str = ""
+    found: str = ""  # how the plan was found, where it was searched
+    step: str = ""  # of a sweep: "options.batch 2"
     broken: bool = False  # the row breaks the grammar
 
     @property
@@ -116,18 +117,19 @@ def _identity(row: Row, known: Mapping[str, Any]) -> Result:
 def _priced(row: Row, pricer: Pricer) -> Iterator[Result]:
     steps = range(len(row.published)) if row.sweep is not None else (None,)
     found: list[str] = []
-    values = [_values(row, pricer, at, found) for at in steps]
+    many_values = [_values(row, pricer, at, found) for at in steps]
     if row.compare == "relative_to_first":
-        first = values[0]
-        values = [[_divide(v, f) for v, f in zip(step_values, first, strict=True)] for step_values in values]
+        first = many_values[0]
+        many_values = [[_divide(v, f) for v, f in zip(many, first, strict=True)] for many in many_values]
     how = found[0] if found else ""
     if row.band is not None and row.band.rule in WHOLE:
-        yield _whole(row, values, how)
+        yield _whole(row, many_values, how)
         return
-    for at, many in enumerate(values):
-        name = row.id if row.sweep is None else f"{row.id}[{at + 1}]"
+    for at, many in enumerate(many_values):
         ours = _reduce(many, row.reduce)
-        yield _judged(row, name, row.published[at], ours, how)
+        name = row.id if row.sweep is None else f"{row.id}[{at + 1}]"
+        label = "" if row.sweep is None else ", ".join(f"{key} {values[at]}" for key, values in row.sweep.items())
+        yield replace(_judged(row, name, row.published[at], ours, how), step=label)
 
 
 def _whole(row: Row, values: Sequence[Sequence[float]], how: str) -> Result:
@@ -187,6 +189,9 @@ def _setting(
     design = merged.get("design")
     if isinstance(design, Mapping) and "search" in design:
         return {**merged, "design": {"search": {**(design["search"] or {}), "seed": seed}}}
+    searched = merge(row.setting, overlay).get("design")
+    if isinstance(searched, Mapping) and "search" in searched:
+        return merged  # seeds are the search's; what is not searched stays as it is
     return merge(merged, {"options": {"seed": seed}})
 
 

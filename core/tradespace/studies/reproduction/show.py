@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tradespace import units
@@ -41,24 +42,75 @@ def headline(system: SystemResult) -> str:
     return f"{system.published.system}: {system.inside} of {system.checkable} checkable rows inside their bands"
 
 
+def what(result: Result) -> str:
+    """What a line prices, in few words: the step of a sweep, else the reading, else the metric."""
+    row = result.row
+    if row is None:
+        return ""
+    if result.step:
+        return result.step
+    text = row.what[1] if row.compare is None else f"{row.compare} of {row.what[1]}"
+    text = f"{row.reduce} {text}" if row.reduce else text
+    return text if row.what[0] != "expr" else f"{text}: {row.reading}" if row.reading else text
+
+
 def print_system(system: SystemResult) -> None:
-    """The table on stdout."""
+    """The table on stdout, then why rows are outside, broken or not reproducible."""
     from rich.table import Table
     from rich.text import Text
 
     from tradespace.reports.terminal import make_console
 
     console = make_console()
-    table = Table(box=None, pad_edge=False, title=None)
-    for name in ("row", "published", "ours", "ratio", "band", "verdict", "why"):
+    table = Table(box=None, pad_edge=False)
+    for name in ("row", "what", "published", "ours", "ratio", "band", "verdict"):
         right = name in ("published", "ours", "ratio")
-        table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "row", overflow="fold")
-    for result in system.results:
-        *values, verdict = cells(result)
-        styled = Text(verdict, style=MARKS.get(verdict, ""))
-        table.add_row(*values, styled, result.reason)
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "what", overflow="fold")
+    for result in published_results(system):
+        name, *values, verdict = cells(result)
+        table.add_row(name, what(result), *values, Text(verdict, style=MARKS.get(verdict, "")))
     console.print(Text(headline(system), style="bold"))
     console.print(table)
+    for name, text in beside(system):
+        console.print(f"{name} beside: {text}")
+    for line in dict.fromkeys(_why(system)):
+        console.print(line)
+
+
+def published_results(system: SystemResult) -> list[Result]:
+    """Lines with a published value, and broken ones."""
+    return [r for r in system.results if r.published is not None or r.verdict == "error"]
+
+
+def beside(system: SystemResult) -> Iterator[tuple[str, str]]:
+    """Rows without a published value, one line each: what it is, then every step with ours."""
+    groups: dict[str, list[Result]] = {}
+    for result in system.results:
+        if result.published is None and result.verdict != "error" and result.row is not None:
+            groups.setdefault(result.row.id, []).append(result)
+    for name, results in groups.items():
+        row = results[0].row
+        assert row is not None
+        values = [f"{_short_step(r)}{number(r.ours, r.unit)}" for r in results]
+        yield name, f"{row.reason} ({what(replace(results[0], step=''))}): {', '.join(values)}"
+
+
+def _short_step(result: Result) -> str:
+    """ "gpt2 " or "bandwidth 161 GB/s "; only the first key where several step together."""
+    key, _, value = result.step.partition(", ")[0].partition(" ")
+    if not key:
+        return ""
+    return f"{value} " if key in ("workload", "target", "evaluator") else f"{key.rpartition('.')[2]} {value}: "
+
+
+def _why(system: SystemResult) -> Iterator[str]:
+    for result in published_results(system):
+        if result.verdict in ("inside", "identity"):
+            continue
+        note = result.row.note if result.row is not None and result.verdict == "outside" else ""
+        name = result.row.id if result.row is not None else result.id
+        if text := "; ".join(part for part in (note, result.reason) if part):
+            yield f"{name} {result.verdict}: {text}"
 
 
 def print_keys(published: Published | None, registry: Registry) -> dict[str, Any]:
@@ -122,9 +174,10 @@ def readme(system: SystemResult) -> str:
         "",
         "| row | what | published | ours | ratio | band | verdict |",
         "| --- | --- | ---: | ---: | ---: | --- | --- |",
-        *(_markdown_row(result) for result in system.results if result.verdict != "not reproducible"),
+        *(_markdown_row(r) for r in published_results(system) if r.verdict != "not reproducible"),
         "",
     ]
+    lines += _section("Beside the publication", [f"- **{name}**: {text}" for name, text in beside(system)])
     lines += _section("What is ours", [f"- {text}" for text in published.ours])
     lines += _section("Outside their bands", [_paragraph(r) for r in system.results if r.verdict == "outside"])
     lines += _section("Broken rows", [f"- **{r.id}**: {r.reason}" for r in system.results if r.verdict == "error"])
@@ -140,18 +193,9 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 
 def _markdown_row(result: Result) -> str:
-    name, published, ours, ratio, band, verdict = (text.replace("|", "\\|") for text in cells(result))
-    return f"| {name} | {_what(result)} | {published} | {ours} | {ratio} | {band} | {verdict} |"
-
-
-def _what(result: Result) -> str:
-    row = result.row
-    if row is None:
-        return "-"
-    text = row.what[1].replace("|", "\\|")
-    if row.compare is not None:
-        text = f"{row.compare} of {text}"
-    return f"{row.reduce} {text}" if row.reduce else text
+    name, published, ours, ratio, band, verdict = cells(result)
+    text = what(result).replace("|", "\\|")
+    return f"| {name} | {text} | {published} | {ours} | {ratio} | {band} | {verdict} |"
 
 
 def _title(result: Result) -> str:
