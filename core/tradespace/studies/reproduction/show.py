@@ -96,11 +96,12 @@ def beside(system: SystemResult) -> Iterator[tuple[str, str]]:
 
 
 def _short_step(result: Result) -> str:
-    """ "gpt2 " or "bandwidth 161 GB/s "; only the first key where several step together."""
-    key, _, value = result.step.partition(", ")[0].partition(" ")
-    if not key:
-        return ""
-    return f"{value} " if key in ("workload", "target", "evaluator") else f"{key.rpartition('.')[2]} {value}: "
+    """ "gpt2: " or "bandwidth 161 GB/s: "."""
+    parts = []
+    for part in result.step.split(", ") if result.step else ():
+        key, _, value = part.partition(" ")
+        parts.append(value if key in ("workload", "target", "evaluator") else f"{key.rpartition('.')[2]} {value}")
+    return f"{' '.join(parts)}: " if parts else ""
 
 
 def _why(system: SystemResult) -> Iterator[str]:
