@@ -129,7 +129,9 @@ def test_tensors_that_overlap(tmp_path: Path) -> None:
         read_header(file)
 
 
-@pytest.mark.parametrize(("limit", "message"), [("MAX_HEADER", "at most 0 MiB"), ("MAX_ITEMS", "length of an array is at most 100")])
+@pytest.mark.parametrize(
+    ("limit", "message"), [("MAX_HEADER", "at most 0 MiB"), ("MAX_ITEMS", "length of an array is at most 100")]
+)
 def test_a_well_formed_file_beyond_the_limits(ggufs: Any, limit: str, message: str, monkeypatch: Any) -> None:
     path = ggufs.write(ggufs.llama())
     read_header(path)
