@@ -109,7 +109,8 @@ def front_change(designs: Designs, objectives: Array, entered: NDArray[np.bool_]
     """What one batch changed in the front: designs that entered with their objectives, digests of those that left."""
     new = designs.take(entered)
     columns = {f"d:{name}": block for name, block in new.columns.items()}
-    return pack({**columns, "objectives": objectives[entered], "left": left})
+    # written while the search waits: packing tight would take longer than all the rest of the log
+    return pack({**columns, "objectives": objectives[entered], "left": left}, level=0)
 
 
 def replay_changes(problem: Outline, changes: list[bytes], where: str) -> FrontRows:

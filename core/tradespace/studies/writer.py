@@ -51,6 +51,7 @@ class StudyLog:
         if batch.index > self.next:
             raise StudyError("batches are logged one after the other", value=batch.index, where=self.name)
         digests = batch.front.digest
+        order = np.argsort(digests, kind="stable")
         values = {
             "study": self.key,
             "number": batch.index,
@@ -60,11 +61,11 @@ class StudyLog:
             "evaluations": batch.evaluations,
             "seconds": batch.seconds,
             "hypervolume": batch.hypervolume,
-            "change": self._change(batch, digests),
+            "change": self._change(batch, digests, order),
             "rows": _pack_rows(batch) if self.keeps_designs else None,
         }
         self._append(values)
-        self.next, self.held = self.next + 1, np.sort(digests)
+        self.next, self.held = self.next + 1, digests[order]
 
     def finish(self, front: Front | None, status: str, error: str | None = None) -> None:
         """Close the study as complete, interrupted or failed, with its front and what a report needs of it."""
@@ -104,12 +105,16 @@ class StudyLog:
         if added != 1:
             raise self._lost()
 
-    def _change(self, batch: Batch, digests: NDArray[np.uint64]) -> bytes | None:
-        if np.array_equal(np.sort(digests), self.held):
+    def _change(self, batch: Batch, digests: NDArray[np.uint64], order: NDArray[np.intp]) -> bytes | None:
+        """What entered and left the front. ``digests[order]`` is sorted, as is ``held``: membership by bisection."""
+        current = digests[order]
+        if np.array_equal(current, self.held):
             return None
-        entered = ~np.isin(digests, self.held)
-        left = self.held[~np.isin(self.held, digests)]
-        return record.front_change(batch.front, batch.front_objectives, entered, left)
+        entered = np.zeros(len(digests), bool)
+        entered[order] = ~_within(current, self.held)
+        return record.front_change(
+            batch.front, batch.front_objectives, entered, self.held[~_within(self.held, current)]
+        )
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -120,6 +125,14 @@ class StudyLog:
         with schema.reading(self.engine) as connection:
             query = sa.select(_STUDIES.c.writer).where(_STUDIES.c.id == self.key)
             return taken(self.name, connection.execute(query).scalar(), schema.shown(self.engine.url))
+
+
+def _within(values: NDArray[np.uint64], held: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of ``values`` are in ``held``; both sorted."""
+    if not len(held):
+        return np.zeros(len(values), bool)
+    at = np.minimum(np.searchsorted(held, values), len(held) - 1)
+    return np.asarray(held[at] == values)
 
 
 def taken(name: str, writer: str | None, where: str) -> StudyError:
@@ -145,8 +158,10 @@ def _pack_rows(batch: Batch) -> bytes:
 def _summary(front: Front | None, error: str | None) -> dict[str, Any]:
     if front is None:
         return {"error": error}
-    keys = ("stopped", "interrupted", "evaluations", "seconds", "hypervolume", "box", "gap")
+    keys = ("stopped", "interrupted", "evaluations", "seconds", "hypervolume", "box")
     found = {key: _plain(getattr(front, key)) for key in keys}
+    if "gap" in vars(front):  # certified only when somebody asks, and that takes longer than all of the log
+        found["gap"] = _plain(front.gap)
     if front.diagnosis is not None:
         found["diagnosis"] = front.diagnosis.text
     return {**found, "error": error} if error else found
