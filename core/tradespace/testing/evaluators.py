@@ -209,6 +209,22 @@ def plans_agree_with_prices(subject: EvaluatorSubject) -> None:
                 fail(f"plan {plan.id}: '{name}' is {told}, priced {true}")
 
 
+def suggestions_are_designs(subject: EvaluatorSubject) -> None:
+    """Suggested designs lie in the space, have finite prices, and are the same every time."""
+    suggest = getattr(subject.evaluator, "suggest", None)
+    if suggest is None:
+        not_applicable("suggests nothing")
+    first, again = suggest(), suggest()
+    if list(first) != list(again):
+        fail(f"suggests {list(first)}, then {list(again)}")
+    for name, designs in first.items():
+        if not len(designs) or not np.array_equal(designs.digest, subject.space.repair(designs).digest):
+            fail(f"'{name}' is no design of the space")
+        if not np.array_equal(designs.digest, again[name].digest):
+            fail(f"'{name}' changes from call to call")
+        subject.price(subject.repaired(designs))
+
+
 def structure_holds(subject: EvaluatorSubject) -> None:
     """Declared structure is true on random designs: exact sums are the price, bounds and limits never exceed it."""
     structure = getattr(subject.evaluator, "structure", lambda: None)()
@@ -277,6 +293,7 @@ KIT: Kit[EvaluatorSubject] = Kit(
         leaves_designs_alone,
         repair_is_idempotent,
         plans_agree_with_prices,
+        suggestions_are_designs,
         structure_holds,
     ),
 )

@@ -24,6 +24,8 @@ from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 
 Class = Callable[[Any, Any], Optimizer]
 SIZES = (8, 8, 8)
+LARGEST = 128
+"""Designs of a batch at most, where an optimizer is run with the batches that it likes."""
 
 
 def check_optimizer(
@@ -197,7 +199,8 @@ def state_comes_from_tells_alone(subject: Class) -> None:
     """A fresh optimizer that is only told a study's batches goes on as the one that ran it."""
     problem = _chain()
     runner = _build(subject, problem)
-    told = _drive(runner, problem)
+    size = min(max(int(runner.batch), SIZES[0]), LARGEST)  # so that what it does after its first batch is seen
+    told = _drive(runner, problem, (size, size, SIZES[0]))
     resumed = _build(subject, problem)
     for batch, (designs, scores) in enumerate(told):
         resumed.tell(designs, scores, rng(0, batch, "tell"))

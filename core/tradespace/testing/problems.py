@@ -5,7 +5,7 @@ They are honest subjects of the evaluator kit themselves: pure, finite, with exa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,6 +67,14 @@ class ToyChain:
             total = unary[m][place, state].sum(axis=1)
             values[metric.name] = total + pair[m][place[:-1], state[:, :-1], state[:, 1:]].sum(axis=1)
         return Prices(values, {"memory": memory[place, state].sum(axis=1) / self._limit - 1.0})
+
+    def suggest(self) -> Mapping[str, Designs]:
+        """The cheapest state of every entry, for each metric alone."""
+        found = {}
+        for m, metric in enumerate(self.metrics):
+            device, precision = np.divmod(self._tables[0][m].argmin(axis=1), 2)
+            found[f"least {metric.name}"] = self.space.designs({"device": device[None], "precision": precision[None]})
+        return found
 
     def structure(self) -> Structure:
         unary, pair, memory = self._tables
@@ -130,7 +138,8 @@ def problem_of(evaluator: Any) -> Problem:
 
 def view_of(problem: Problem, evaluations: int | None = 1000) -> SearchView:
     """What an optimizer sees of a problem."""
-    return SearchView(problem.space, problem.names, problem.repair, problem.structure(), evaluations)
+    suggest = getattr(problem.evaluator, "suggest", None)
+    return SearchView(problem.space, problem.names, problem.repair, problem.structure(), evaluations, suggest)
 
 
 def edge_designs(space: Space) -> Designs:

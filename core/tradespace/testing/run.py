@@ -41,7 +41,7 @@ def check_name(group: str, name: str, registry: Registry) -> Iterator[KitReport]
     """A registered name: that it imports, then the kit of its group."""
     report = NAME_KIT.run(NameSubject(group, name, registry), f"{NOUNS[group]} '{name}'")
     yield report
-    if report.passed and group in KINDS:
+    if group in KINDS and report.checks[0].outcome == "passed":
         yield from check_object(registry.load(group, name), name, registry, group)
 
 
@@ -132,7 +132,7 @@ def _check_factory(factory: Any, label: str, registry: Registry) -> Iterator[Kit
 
 
 def _pairs(factory: Any, registry: Registry) -> tuple[list[tuple[str, Any, Any]], list[tuple[str, Any, Any]]]:
-    """(accepted, declined) pairs as (label, workload, target): small workloads first, a new target each time."""
+    """(accepted, declined) pairs as (label, workload, target): each on another target, small jobs on large machines."""
     targets, workloads = _targets(registry), _workloads(registry)
     accepted: list[tuple[str, Any, Any]] = []
     declined: list[tuple[str, Any, Any]] = []
@@ -152,10 +152,11 @@ def _pairs(factory: Any, registry: Registry) -> tuple[list[tuple[str, Any, Any]]
 
 
 def _targets(registry: Registry) -> dict[str, Any]:
-    """Every target of the catalogue that loads."""
+    """Every target of the catalogue that loads, those with most devices first."""
     from tradespace.targets import load_target, target_names
 
-    return dict(_loaded(target_names(registry), load_target, registry))
+    found = list(_loaded(target_names(registry), load_target, registry))
+    return dict(sorted(found, key=lambda item: -len(item[1].devices)))
 
 
 def _workloads(registry: Registry) -> dict[str, Any]:

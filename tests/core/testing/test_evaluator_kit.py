@@ -41,7 +41,7 @@ class Honest(ToyChain):
 def test_an_honest_evaluator_passes_every_check(objectives: int) -> None:
     report = check_evaluator(Honest(objectives=objectives))
     assert report.passed and all(check.outcome == "passed" for check in report.checks), report
-    assert len(report.checks) == 12
+    assert len(report.checks) == 13
 
 
 @pytest.mark.parametrize("space", [single_space, only_space, mixed_space, conditional_space])
@@ -167,6 +167,17 @@ class PlanOfAnother(Honest):
         return replace(plan, design={**plan.design, "precision": "fp16", "device": "d0"})
 
 
+class SuggestsNonsense(Honest):
+    def suggest(self) -> Any:
+        good = super().suggest()["least cost0"]
+        return {"odd": Designs(good.space, {name: block + np.int8(9) for name, block in good.columns.items()})}
+
+
+class SuggestsAnew(Honest):
+    def suggest(self) -> Any:
+        return {"luck": self.space.sample(1, np.random.default_rng())}
+
+
 class SumIsOff(Honest):
     def structure(self) -> Structure:
         good = super().structure()
@@ -212,6 +223,7 @@ MUTANTS = {
     "leaves_designs_alone": (WritesDesigns,),
     "repair_is_idempotent": (RepairWanders, RepairLeaves),
     "plans_agree_with_prices": (PlanLies, PlanOfAnother),
+    "suggestions_are_designs": (SuggestsNonsense, SuggestsAnew),
     "structure_holds": (SumIsOff, BoundTooHigh, StatesSwapped, LimitIsOff, ShapeIsOff),
 }
 
