@@ -24,6 +24,7 @@ class Priced:
     """One priced plan. ``values``: every metric, and what the workload itself counts (items, samples, …), SI."""
 
     values: Mapping[str, float]
+    units: Mapping[str, str]  # of the metrics
     designs: Designs
     found: str  # how the design was found; empty if it was written down
 
@@ -107,7 +108,8 @@ class Pricer:
                 "the plan cannot run", value=f"{worst} is exceeded by {broken[worst]:.1%}", where="design"
             )
         values = {name: float(column[0]) for name, column in prices.columns.items()}
-        return Priced({**facts_of(bound.workload), **values}, designs, found)
+        known = {m.name: m.unit for m in evaluator.metrics}
+        return Priced({**facts_of(bound.workload), **values}, known, designs, found)
 
 
 def facts_of(workload: Any) -> dict[str, float]:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tradespace import expressions
-from tradespace.errors import InputError, PluginError, ProblemError, TradespaceError
+from tradespace import expressions, units
+from tradespace.errors import InputError, PluginError, ProblemError, TradespaceError, UnitError
 from tradespace.studies.reproduction.bands import WHOLE
 from tradespace.studies.reproduction.document import BrokenRow, Published, Row, find_row_names
 from tradespace.studies.reproduction.pricing import Priced, Pricer
@@ -199,10 +199,26 @@ def _value(row: Row, priced: Priced) -> Any:
     kind, text = row.what
     if kind == "report":
         return priced.report(text)
-    value = float(expressions.parse(text, priced.values, where=row.id)(priced.values))
+    expression = expressions.parse(text, priced.values, where=row.id)
+    _check_unit(row, priced.units.get(expression.single or ""))
+    value = float(expression(priced.values))
     if not math.isfinite(value):
         raise ProblemError("a metric of a row is finite", value=value, where=text)
     return value
+
+
+def _check_unit(row: Row, metric: str | None) -> None:
+    """A row's unit fits its metric; a comparison has none. Expressions and units that only a plugin knows pass."""
+    needed = "1" if row.compare is not None else metric
+    if needed is None or not row.scale.unit:
+        return
+    try:
+        fits = units.dimension(row.scale.unit) == units.dimension(needed)
+    except UnitError:
+        fits = row.scale.unit == needed
+    if not fits:
+        what = "a comparison is a plain number" if row.compare is not None else f"{row.what[1]} is in {needed}"
+        raise UnitError(what, value=row.scale.unit, where=f"{row.id}.unit")
 
 
 def _compared(row: Row, ours: Priced, over: Priced) -> float:
