@@ -93,18 +93,19 @@ def _leakage(binding: Binding, packed: Packed) -> Floats:
     costs = binding.costs
     out = np.zeros(costs.shape[1:4])
     runs = costs[..., BROKEN] == 0
-    for d, row in enumerate(packed.devices):
+    for d in range(len(packed.devices)):
         here = runs[:, :, d]
         spent, busy = costs[:, :, d, :, ENERGY], costs[:, :, d, :, TIME]
         total = (busy * here).sum()
         if total > 0:
-            level, slope = tangent(float((spent * here).sum() / total), row)
+            level, slope = tangent(float((spent * here).sum() / total), packed.devices, d)
             out[:, d] = (level * busy + slope * spent).min(axis=0)
     return out
 
 
-def tangent(power: float, row: Floats) -> tuple[float, float]:
-    """(value at zero power, slope) of the tangent to leakage at ``power``, moved onto the stable branch if need be."""
+def tangent(power: float, devices: Floats, d: int) -> tuple[float, float]:
+    """(value at zero power, slope) of the tangent to a device's leakage at ``power``, on the stable branch."""
+    row = devices[d]
     resistance, scale, at_ambient = row[RESISTANCE], row[SCALE], row[LEAK_TA]
     if row[LEAK0] <= 0:
         return 0.0, 0.0
@@ -114,7 +115,7 @@ def tangent(power: float, row: Floats) -> tuple[float, float]:
     power = min(power, edge)
     if power <= 0:
         return 0.0, 0.0
-    value = float(thermal.leakage(power, row))
+    value = float(thermal.leakage(power, devices, d))
     x = value * resistance / scale
     slope = x / (1.0 - x)
     return value - slope * power, slope

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-TIME, ENERGY, USEFUL, MOVED, RESIDENT, LOSS, MEMORY_ENERGY, BROKEN = 0, 1, 2, 3, 4, 5, 6, 7
-COLUMNS = 8
-"""Last axis of `EntryTables.costs`: s, J of the device, s of arithmetic, B, B, 1, J of the memory, 0 or 1."""
+TIME, ENERGY, RESIDENT, MOVED = 0, 1, 2, 3
+"""Columns of `EntryTables.costs` that are added up per device: s, J spent by the device, B, B."""
+
+USEFUL, LOSS, MEMORY_ENERGY, BROKEN = 4, 5, 6, 7
+"""Columns that are added up over all devices: s of arithmetic at peak, 1, J spent by the memory, 0 or 1."""
+
+PER_DEVICE, COLUMNS = 4, 8
 
 AMBIENT, RESISTANCE, LIMIT, LEAK0, SCALE, CRITICAL, LEAK_TA = 0, 1, 2, 3, 4, 5, 6
 IDLE, CAPACITY = 7, 8

@@ -61,12 +61,12 @@ class TablesEvaluator:
         """Violation -> row of the kernel's output."""
         target, base = self.binding.target, kernel.GLOBALS
         count = len(target.devices)
-        rows = {f"memory.{m}": base + kernel.PER_DEVICE * count + i for i, m in enumerate(target.memories)}
+        rows = {f"memory.{m}": base + kernel.GROUPS * count + i for i, m in enumerate(target.memories)}
         for d, device in enumerate(target.devices):
             if device.capacity < target.memories[device.memory].capacity:
-                rows[f"memory.{device.name}"] = base + 4 * count + d
+                rows[f"memory.{device.name}"] = base + kernel.OUT_OVER * count + d
             if self.rules[kernel.RULE_THERMAL] > 0 and (device.thermal_resistance > 0 or device.leakage_power > 0):
-                rows[f"thermal.{device.name}"] = base + 3 * count + d
+                rows[f"thermal.{device.name}"] = base + kernel.OUT_HOT * count + d
         return rows
 
     @property
@@ -126,7 +126,8 @@ def metric_rows(devices: list[str]) -> dict[str, int]:
         "power": kernel.OUT_POWER,
         "throughput": kernel.OUT_RATE,
     }
-    for group, prefix in enumerate(("busy", "memory", "temperature")):
+    groups = {"busy": kernel.OUT_BUSY, "memory": kernel.OUT_RESIDENT, "temperature": kernel.OUT_KELVIN}
+    for prefix, group in groups.items():
         start = kernel.GLOBALS + group * len(devices)
         rows |= {f"{prefix}.{name}": start + d for d, name in enumerate(devices)}
     return rows

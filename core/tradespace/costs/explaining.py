@@ -56,7 +56,8 @@ def _devices(
     for d, device in enumerate(devices):
         here = np.flatnonzero(placement == d)
         total = costs[here, d, precision[here]].sum(axis=0)
-        busy, resident, kelvin, _, _, factor = (float(out[kernel.GLOBALS + g * count + d]) for g in range(6))
+        groups = (float(out[kernel.GLOBALS + g * count + d]) for g in range(kernel.GROUPS))
+        busy, resident, kelvin, _, _, factor = groups
         numbers = {**_costs(total), "time": busy, "resident": resident, "utilisation": _ratio(total[USEFUL], busy)}
         if evaluator.rules[kernel.RULE_THERMAL] > 0:
             numbers |= {"temperature": kelvin, "phi": yield_of(evaluator, d, float(total[ENERGY]), busy)}
@@ -74,7 +75,7 @@ def yield_of(evaluator: TablesEvaluator, d: int, energy: float, busy: float) -> 
     if busy <= 0 or energy <= 0:
         return 1.0
     mean = energy / busy
-    return mean / (mean + float(thermal.leakage(mean, evaluator.packed.devices[d])))
+    return mean / (mean + float(thermal.leakage(mean, evaluator.packed.devices, d)))
 
 
 def _costs(row: Any) -> dict[str, float]:

@@ -15,6 +15,7 @@ from tradespace.costs.compiled import in_two
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +23,9 @@ class Packed:
     """Arguments of `kernel.price`; shapes are given there."""
 
     costs: Floats
-    cls: Ints
-    edge_source: Ints
-    edge_dest: Ints
-    edge_cls: Ints
-    edge_time: Floats
-    edge_energy: Floats
+    offset: Longs
+    links: Floats
+    edges: Longs
     ties: Ints
     saved: Floats
     home: Ints
@@ -38,18 +36,18 @@ class Packed:
 
     @property
     def rows(self) -> int:
-        return kernel.GLOBALS + kernel.PER_DEVICE * len(self.devices) + len(self.memories)
+        return kernel.GLOBALS + kernel.GROUPS * len(self.devices) + len(self.memories)
 
     def run(self, placement: NDArray[np.int8], precision: NDArray[np.int8], variant: NDArray[np.int64]) -> Floats:
-        """(rows, N) of the kernel's output."""
-        out = np.empty((self.rows, len(placement)))
+        """(rows, N) of the kernel's output. Rows lie one cache line off a multiple of 4096 B apart."""
+        n = len(placement)
+        out = np.empty((self.rows, -(-n // 512) * 512 + 8))
         fixed = (
-            placement, precision, variant, self.costs, self.cls, self.edge_source, self.edge_dest, self.edge_cls,
-            self.edge_time, self.edge_energy, self.ties, self.saved, self.home, self.devices, self.memories,
-            self.tokens, self.rules, out,
+            placement, precision, variant, self.costs, self.offset, self.links, self.edges, self.ties, self.saved,
+            self.home, self.devices, self.memories, self.tokens, self.rules, out,
         )  # fmt: skip
-        in_two(lambda lo, hi: kernel.price(*fixed, lo, hi), len(placement))
-        return out
+        in_two(lambda lo, hi: kernel.price(*fixed, lo, hi), n)
+        return out[:, :n]
 
 
 def pack(binding: Binding, rules: Floats) -> Packed:
@@ -57,22 +55,16 @@ def pack(binding: Binding, rules: Floats) -> Packed:
     k, n, d, p, _ = costs.shape
     rows, cls = _classes(np.moveaxis(costs, 1, 0).reshape(n, -1))
     packed = np.moveaxis(rows.reshape(-1, k, d * p, COLUMNS), 0, 1)
-    times = np.stack([t.edge_time for t in binding.tables], axis=1)  # (E, K, P, D, D)
-    joules = np.stack([t.edge_energy for t in binding.tables], axis=1)
-    edges = len(times)
-    both, edge_cls = _classes(
-        np.concatenate([times.reshape(edges, k * p * d * d), joules.reshape(edges, k * p * d * d)], axis=1)
-    )
-    split = np.moveaxis(both.reshape(len(both), 2, k, p, d, d), 0, 2)  # (2, K, classes, P, D, D)
+    both = np.stack([np.stack([t.edge_time, t.edge_energy], axis=-1) for t in binding.tables], axis=1)
+    ends, both = _merged(np.column_stack([first.edge_source, first.edge_dest]), both)  # both: (E, K, P, D, D, 2)
+    links, edge_cls = _classes(both.reshape(len(both), k * p * d * d * 2))
     names = list(target.memories)
+    edges = np.column_stack([ends, edge_cls * (p * d * d * 2)])
     return Packed(
-        costs=_solid(packed),
-        cls=cls,
-        edge_source=first.edge_source,
-        edge_dest=first.edge_dest,
-        edge_cls=edge_cls,
-        edge_time=_solid(split[0]),
-        edge_energy=_solid(split[1]),
+        costs=_solid(packed).reshape(-1),
+        offset=cls.astype(np.int64) * (d * p * COLUMNS),
+        links=_solid(np.moveaxis(links.reshape(len(links), k, p * d * d * 2), 0, 1)).reshape(-1),
+        edges=np.ascontiguousarray(edges, dtype=np.int64),
         ties=first.tie_entries,
         saved=_solid(first.tie_bytes),
         home=np.array([names.index(device.memory) for device in target.devices], np.int32),
@@ -94,6 +86,16 @@ def device_row(device: Any) -> Floats:
         device.leakage_scale,
     )
     return np.concatenate([heat, [device.idle_power, device.capacity]])
+
+
+def _merged(ends: Ints, tables: Floats) -> tuple[Ints, Floats]:
+    """One edge for each pair of entries: tensors between the same two (both phases of a request) add up."""
+    if not len(ends):
+        return ends, tables
+    unique, index = np.unique(ends, axis=0, return_inverse=True)
+    out = np.zeros((len(unique), *tables.shape[1:]))
+    np.add.at(out, index.reshape(-1), tables)
+    return unique, out
 
 
 def _solid(array: Floats) -> Floats:

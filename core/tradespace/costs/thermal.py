@@ -24,20 +24,20 @@ STEEP = 1000.0
 """W of leakage per W beyond the critical power: keeps reported numbers finite, monotone and convex (ours)."""
 
 
+def leakage(power: float, table: Row, d: int) -> float:
+    """W of leakage of device ``d`` while ``power`` (W, dynamic) is spent; ``table`` (D, >= THERMAL_COLUMNS)."""
+    row = table[d]
+    return float(leakage_of(power, row[LEAK_TA], row[RESISTANCE], row[SCALE], row[CRITICAL]))
+
+
 @njit
-def leakage(power: float, c: Row) -> float:
-    """W of leakage while ``power`` (W, dynamic) is spent; ``c`` is one row of thermal constants."""
-    if c[LEAK0] <= 0.0:
-        return 0.0
-    if c[RESISTANCE] <= 0.0:
-        return float(c[LEAK_TA])
-    if power >= c[CRITICAL]:
-        return float(c[SCALE] / c[RESISTANCE] + STEEP * (power - c[CRITICAL]))
-    return float(
-        solve(c[LEAK_TA] * c[RESISTANCE] / c[SCALE] * math.exp(power * c[RESISTANCE] / c[SCALE]))
-        * c[SCALE]
-        / c[RESISTANCE]
-    )
+def leakage_of(power: float, leak: float, resistance: float, scale: float, critical: float) -> float:
+    """`leakage` from scalars: leakage at ambient, K/W, K, critical power."""
+    if leak <= 0.0 or resistance <= 0.0:
+        return leak
+    if power >= critical:
+        return scale / resistance + STEEP * (power - critical)
+    return float(solve(leak * resistance / scale * math.exp(power * resistance / scale)) * scale / resistance)
 
 
 @njit
@@ -45,18 +45,19 @@ def solve(y: float) -> float:
     """The smaller root of x exp(-x) = y for 0 <= y <= 1/e.
 
     Newton from the left of the root of an increasing concave function: every step stays on the left, so the sequence
-    is monotone; it stops when a step no longer gains 1e-15.
+    is monotone. The error after a step is step^2 (2 - x) / (2 - 2x) at most; it stops when that is below rounding.
     """
-    series = y * (1.0 + y * (1.0 + y * 1.5))  # first terms at 0: all are positive, so it is below
-    branch = 1.0 - math.sqrt(max(0.0, 2.0 - 2.0 * math.e * y))  # first terms at 1/e: below as well
-    x = max(series, branch)
+    # first terms of the series of the tree function: all are positive, so the start is below the root
+    x = y * (1.0 + y * (1.0 + y * (1.5 + y * (8.0 / 3.0 + y * (125.0 / 24.0 + y * 10.8)))))
+    if y > 0.25:
+        x = max(x, 1.0 - math.sqrt(max(0.0, 2.0 - 2.0 * math.e * y)))  # first terms at 1/e: below as well
     for _ in range(60):
         if x >= 1.0:
             return 1.0
         e = math.exp(-x)
         step = (y - x * e) / (e * (1.0 - x))
         x = x + step
-        if abs(step) <= 1e-15 * x:
+        if step * step <= 1e-17 * x * (1.0 - x):
             break
     return min(x, 1.0)
 

@@ -22,16 +22,16 @@ def compile_all() -> None:
     from tradespace.costs import kernel, thermal
     from tradespace.costs.columns import COLUMNS
 
-    i4, f8 = np.int32, np.float64
     d = np.stack([np.concatenate([thermal.constants(300.0, 1.0, 370.0, 1.0, 300.0, 30.0), [0.1, 1e9]])])
     codes = np.zeros((1, 1), np.int8)
-    out = np.empty((kernel.GLOBALS + kernel.PER_DEVICE + 1, 1))
+    out = np.empty((kernel.GLOBALS + kernel.GROUPS + 1, 1))
+    i8, i4 = np.int64, np.int32
     kernel.price(
-        codes, codes, np.zeros(1, np.int64), np.ones((1, 1, 1, COLUMNS)), np.zeros(1, i4), np.zeros(0, i4),
-        np.zeros(0, i4), np.zeros(0, i4), np.zeros((1, 0, 1, 1, 1)), np.zeros((1, 0, 1, 1, 1)), np.zeros((0, 2), i4),
-        np.zeros((0, 1)), np.zeros(1, i4), d, np.ones((1, 2), f8), np.ones(1), np.zeros(kernel.RULES), out, 0, 1,
+        codes, codes, np.zeros(1, i8), np.ones(COLUMNS), np.zeros(1, i8), np.zeros(0), np.zeros((0, 3), i8),
+        np.zeros((0, 2), i4), np.zeros((0, 1)), np.zeros(1, i4), d, np.ones((1, 2)), np.ones(1),
+        np.zeros(kernel.RULES), out, 0, 1,
     )  # fmt: skip
-    thermal.leakage(1.0, d[0])
+    thermal.leakage(1.0, d, 0)
 
 
 if __name__ == "__main__":

@@ -93,16 +93,16 @@ def test_tangent_touches_at_its_power_and_stays_below() -> None:
     for scale, resistance, leak in ((30.0, 1.5, 2.0), (20.0, 4.0, 0.1), (30.0, 0.36, 4.0), (30.0, 0.0, 3.0)):
         row = thermal.constants(308.0, resistance, 370.0, leak, 323.0, scale)
         at = 5.0
-        start, slope = tangent(at, row)
-        assert start + slope * at == pytest.approx(thermal.leakage(at, row), rel=1e-12)
+        start, slope = tangent(at, row[None, :], 0)
+        assert start + slope * at == pytest.approx(thermal.leakage(at, row[None, :], 0), rel=1e-12)
         for power in np.linspace(0.0, 300.0, 3001):
-            assert start + slope * power <= thermal.leakage(power, row) * (1 + 1e-12)
+            assert start + slope * power <= thermal.leakage(power, row[None, :], 0) * (1 + 1e-12)
 
 
 def test_tangent_of_a_device_in_runaway_is_still_below() -> None:
     row = thermal.constants(330.0, 5.0, 370.0, 4.0, 300.0, 20.0)
-    start, slope = tangent(100.0, row)
-    assert start + slope * 100.0 <= thermal.leakage(100.0, row)
+    start, slope = tangent(100.0, row[None, :], 0)
+    assert start + slope * 100.0 <= thermal.leakage(100.0, row[None, :], 0)
 
 
 def test_contiguous_placement_has_no_structure() -> None:

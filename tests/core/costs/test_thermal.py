@@ -27,7 +27,7 @@ def test_roots_satisfy_the_equation_up_to_the_branch_point() -> None:
 
 def test_leakage_is_the_lower_fixed_point() -> None:
     for power in np.linspace(0.0, 0.999 * ROW[CRITICAL], 50):
-        leak = thermal.leakage(power, ROW)
+        leak = thermal.leakage(power, ROW[None, :], 0)
         kelvin = 308.0 + 1.5 * (power + leak)
         assert leak_at(kelvin) == pytest.approx(leak, rel=1e-9)
         assert leak * 1.5 / 30.0 < 1.0  # the stable branch: heat grows slower than cooling
@@ -49,7 +49,7 @@ def test_runaway_is_detected_exactly() -> None:
 
 def test_leakage_grows_and_is_convex_through_runaway() -> None:
     powers = np.linspace(0.0, 2.0 * ROW[CRITICAL], 4001)
-    leaks = np.array([thermal.leakage(p, ROW) for p in powers])
+    leaks = np.array([thermal.leakage(p, ROW[None, :], 0) for p in powers])
     assert np.isfinite(leaks).all()
     slopes = np.diff(leaks)
     assert (slopes > 0).all()
@@ -58,15 +58,16 @@ def test_leakage_grows_and_is_convex_through_runaway() -> None:
 
 
 def test_no_leakage_and_no_resistance() -> None:
-    assert thermal.leakage(50.0, thermal.constants(300.0, 2.0, 370.0, 0.0, 300.0, 30.0)) == 0.0
+    assert thermal.leakage(50.0, thermal.constants(300.0, 2.0, 370.0, 0.0, 300.0, 30.0)[None, :], 0) == 0.0
     cold = thermal.constants(330.0, 0.0, 370.0, 3.0, 300.0, 30.0)
-    assert thermal.leakage(1e6, cold) == pytest.approx(3.0 * math.e)
+    assert thermal.leakage(1e6, cold[None, :], 0) == pytest.approx(3.0 * math.e)
 
 
 def test_a_device_that_runs_away_while_idle_stays_finite() -> None:
     hot = thermal.constants(360.0, 5.0, 370.0, 50.0, 300.0, 20.0)
     assert hot[CRITICAL] < 0
-    assert math.isfinite(thermal.leakage(0.0, hot)) and thermal.leakage(1.0, hot) > thermal.leakage(0.0, hot)
+    cold, warm = (thermal.leakage(power, hot[None, :], 0) for power in (0.0, 1.0))
+    assert math.isfinite(cold) and warm > cold
 
 
 def test_pressure() -> None:
