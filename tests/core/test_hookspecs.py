@@ -61,7 +61,7 @@ def test_the_one_file_plugin_of_the_guide_works(tmp_path: Path) -> None:
     (tmp_path / "my.py").write_text(code, encoding="utf-8")
     found = Registry.discover([tmp_path / "my.py"])
     report = check_optimizer(found.load("optimizers", "walk"))
-    assert report.passed, report
+    assert report.passed, str(report)
     command = [sys.executable, "-c", "import sys; from tradespace.cli import main; sys.exit(main())"]
     done = subprocess.run([*command, "check", "my.py", "--json"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["passed"], done.stdout + done.stderr

@@ -3,7 +3,7 @@
 from tradespace.testing.device_models import check_device_model
 report = check_device_model(Roofline)                       # on a made-up device
 report = check_device_model(Roofline, devices=target.devices)
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from tradespace.testing.evaluators import check_evaluator
 report = check_evaluator(factory.bind(workload, target, {}))
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

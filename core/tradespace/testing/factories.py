@@ -2,7 +2,7 @@
 
 from tradespace.testing.factories import check_factory
 report = check_factory(MyFactory(), [(workload, target, {})])
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from tradespace.testing.kernels import check_kernel
 report = check_kernel(MyKernel())
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from tradespace.testing.optimizers import check_optimizer
 report = check_optimizer(MyOptimizer)
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

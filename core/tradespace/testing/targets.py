@@ -2,7 +2,7 @@
 
 from tradespace.testing.targets import check_target
 report = check_target(lambda: load_target("phone", registry()))
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from tradespace.testing.workloads import check_workload
 report = check_workload(lambda: load_workload("llama-3.2-1b", registry()))
-assert report.passed, report
+assert report.passed, str(report)
 """
 
 from __future__ import annotations

@@ -40,14 +40,14 @@ class Honest(ToyChain):
 @pytest.mark.parametrize("objectives", [1, 4])
 def test_an_honest_evaluator_passes_every_check(objectives: int) -> None:
     report = check_evaluator(Honest(objectives=objectives))
-    assert report.passed and all(check.outcome == "passed" for check in report.checks), report
+    assert report.passed and all(check.outcome == "passed" for check in report.checks), str(report)
     assert len(report.checks) == 13
 
 
 @pytest.mark.parametrize("space", [single_space, only_space, mixed_space, conditional_space])
 def test_the_toy_problems_are_honest(space: Any) -> None:
     report = check_evaluator(Distances(space()))
-    assert report.passed, report
+    assert report.passed, str(report)
 
 
 def changed(prices: Prices, **columns: Any) -> Prices:
@@ -233,7 +233,7 @@ MUTANTS = {
 )
 def test_a_wrong_evaluator_fails(check: str, mutant: Any) -> None:
     report = check_evaluator(mutant())
-    assert check in [failure.name for failure in report.failures], report
+    assert check in [failure.name for failure in report.failures], str(report)
     assert all(failure.reason for failure in report.failures)
 
 
@@ -259,7 +259,7 @@ def test_a_measuring_evaluator_is_not_held_to_purity() -> None:
     assert outcomes["repeats_its_prices"] == outcomes["batch_does_not_matter"] == "not applicable"
     assert outcomes["plans_agree_with_prices"] == "expected failure"
     # its structure is exact up to 1e-9, more than the drift of this one
-    assert report.passed, report
+    assert report.passed, str(report)
 
 
 def test_a_slow_evaluator_is_told_why_the_large_batch_was_left_out() -> None:
@@ -300,7 +300,7 @@ PAIRS = [(Job(), None, {}), (Job("other"), None, {})]
 
 def test_an_honest_factory_passes() -> None:
     report = check_factory(Factory(), PAIRS)
-    assert report.passed and all(check.outcome == "passed" for check in report.checks), report
+    assert report.passed and all(check.outcome == "passed" for check in report.checks), str(report)
 
 
 class NoFidelity(Factory):
@@ -344,7 +344,7 @@ FACTORIES = {
 @pytest.mark.parametrize("check", FACTORIES)
 def test_a_wrong_factory_fails(check: str) -> None:
     report = check_factory(FACTORIES[check](), PAIRS)
-    assert check in [failure.name for failure in report.failures], report
+    assert check in [failure.name for failure in report.failures], str(report)
 
 
 def test_a_factory_that_crashes_on_strange_workloads_fails() -> None:

@@ -42,14 +42,14 @@ class Honest:
 
 def test_an_honest_kernel_passes() -> None:
     report = check_kernel(Honest())
-    assert report.passed and all(check.outcome == "passed" for check in report.checks), report
+    assert report.passed and all(check.outcome == "passed" for check in report.checks), str(report)
     assert len(report.checks) == 10
 
 
 @pytest.mark.parametrize("name", registry().names("kernels"))
 def test_registered_kernels_pass(name: str) -> None:
     report = check_kernel(registry().load("kernels", name)(), name)
-    assert report.passed, report
+    assert report.passed, str(report)
 
 
 class Nameless(Honest):
@@ -148,7 +148,7 @@ MUTANTS = {
 )
 def test_a_wrong_kernel_fails(check: str, mutant: Any) -> None:
     report = check_kernel(mutant())
-    assert check in [failure.name for failure in report.failures], report
+    assert check in [failure.name for failure in report.failures], str(report)
 
 
 def test_without_a_compiler_the_native_checks_do_not_apply() -> None:
@@ -157,5 +157,5 @@ def test_without_a_compiler_the_native_checks_do_not_apply() -> None:
             raise KernelError("a C compiler is needed")
 
     report = check_kernel(Unbuilt())
-    assert report.passed and "3 not applicable" in report.summary, report
+    assert report.passed and "3 not applicable" in report.summary, str(report)
     assert "cannot be built here: a C compiler is needed" in str(report)

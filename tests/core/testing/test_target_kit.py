@@ -21,7 +21,7 @@ def laptop() -> Target:
 @pytest.mark.parametrize("name", target_names(registry()))
 def test_the_catalogue_passes(name: str) -> None:
     report = check_target(lambda: load_target(name, registry()), name, models=registry().names("device_models"))
-    assert report.passed and len(report.checks) == 9, report
+    assert report.passed and len(report.checks) == 9, str(report)
     assert all(check.outcome == "passed" for check in report.checks)
 
 
@@ -102,7 +102,7 @@ MUTANTS: dict[str, tuple[Callable[[], Target], ...]] = {
 @pytest.mark.parametrize(("check", "load"), [(check, load) for check, loads in MUTANTS.items() for load in loads])
 def test_a_wrong_target_fails(check: str, load: Callable[[], Target]) -> None:
     report = check_target(load, models=("roofline",))
-    assert check in [failure.name for failure in report.failures], report
+    assert check in [failure.name for failure in report.failures], str(report)
 
 
 def test_a_target_that_changes_fails() -> None:

@@ -24,13 +24,13 @@ def toy() -> Any:
 @pytest.mark.parametrize("name", workload_names(registry()))
 def test_the_catalogue_passes(name: str) -> None:
     report = check_workload(lambda: load_workload(name, registry()), name)
-    assert report.passed and len(report.checks) == 12, report
+    assert report.passed and len(report.checks) == 12, str(report)
 
 
 @pytest.mark.parametrize("job", JOBS)
 def test_every_phase_passes(job: dict[str, Any]) -> None:
     report = check_workload(lambda: load_workload({"extends": "toy-decoder", **job}, registry()))
-    assert report.passed and all(check.outcome == "passed" for check in report.checks), report
+    assert report.passed and all(check.outcome == "passed" for check in report.checks), str(report)
 
 
 def put(graph: OperatorGraph, **columns: Any) -> OperatorGraph:
@@ -119,7 +119,7 @@ MUTANTS: dict[str, tuple[Callable[[], Any], ...]] = {
 @pytest.mark.parametrize(("check", "load"), [(check, load) for check, loads in MUTANTS.items() for load in loads])
 def test_a_wrong_workload_fails(check: str, load: Callable[[], Any]) -> None:
     report = check_workload(load)
-    assert check in [failure.name for failure in report.failures], report
+    assert check in [failure.name for failure in report.failures], str(report)
 
 
 def test_a_workload_that_changes_fails() -> None:
@@ -139,7 +139,7 @@ def test_other_kinds_of_workload_are_told_what_does_not_apply() -> None:
             object.__setattr__(self, "sources", {"shape": "a log", "kind": "measured"})
 
     report = check_workload(Trace)
-    assert report.passed and "9 not applicable" in report.summary, report
+    assert report.passed and "9 not applicable" in report.summary, str(report)
     assert "is no operator graph but Trace" in str(report)
 
 
