@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tradespace.cli.main import COMMANDS
+from tradespace.cli.main import COMMANDS, Interrupted
 from tradespace.errors import PluginError, UnknownName
 
 _EPILOG = "Every command takes --json (one JSON document) and --plugin PATH (a plugin file; repeatable)."
@@ -74,7 +75,7 @@ def load(name: str) -> Any:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    single.command(name, epilog=_EPILOG, **getattr(module, "SETTINGS", {}))(_function(module, name))
+    single.command(name, epilog=_EPILOG, **getattr(module, "SETTINGS", {}))(_interruptible(_function(module, name)))
     command = typer.main.get_command(single)
     if not any("--json" in option.opts for option in command.params):
         command.params.append(_json_option())
@@ -91,6 +92,19 @@ def _json_option() -> Any:
 
 
 def _with_json(json: bool = typer.Option(False, "--json", help="Print one JSON document.")) -> None: ...
+
+
+def _interruptible(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with Ctrl-C kept from typer, which would end without a word."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+    return call
 
 
 def _function(module: Any, name: str) -> Callable[..., Any]:

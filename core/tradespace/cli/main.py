@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Command -> (module of ``tradespace.cli``, one line of help). The help page imports none of the modules."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C in a command that had nothing to keep."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; prints errors as one paragraph, or as JSON under ``--json``."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _exit_code(_run(rest))
     except TradespaceError as error:
         return _refuse(context, type(error).__name__, str(error), error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         return _refuse(context, "Interrupted", "interrupted", code=130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing left to say

@@ -196,7 +196,7 @@ def test_sign_test_wants_agreement_in_most_cases(one: One) -> None:
 
 def test_identities_read_published_values_and_are_not_counted(run: Run) -> None:
     system = run(
-        {"id": "Q4", "metric": "latency", "unit": "%", "value": 75.6, "band": BAND},
+        {"id": "Q4", "metric": "items", "unit": "%", "value": 75.6, "band": BAND},
         {"id": "Q5", "value": 0.383, "role": "context", "reason": "nobody can"},
         {
             "id": "I1",
