@@ -84,7 +84,11 @@ def show_difference(a: Plan, b: Plan, console: Console | None = None) -> None:
         console.print("\nthe designs are equal")
     units = {**b.units, **a.units}
     rows = [
-        (name, *(shown(v, units.get(name, "")) if v is not None else "–" for v in (x, y)), _change(change))
+        (
+            name,
+            *(shown(v, units.get(name, "")) if v is not None else "–" for v in (x, y)),
+            _change(x, y, change, units.get(name)),
+        )
         for name, (x, y, change) in changes(a, b).items()
         if x or y
     ]
@@ -92,7 +96,9 @@ def show_difference(a: Plan, b: Plan, console: Console | None = None) -> None:
     console.print(values_table(("", "a", "b", "change"), rows, unicode))
 
 
-def _change(change: float | None) -> str:
+def _change(x: float | None, y: float | None, change: float | None, unit: str | None) -> str:
+    if unit == "K" and x is not None and y is not None:  # a share of absolute zero says nothing
+        return "=" if x == y else f"{'−' if y < x else '+'}{abs(y - x):.1f} K"
     return "" if change is None else "=" if change == 0 else percent(change)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import html
 import importlib.util
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -45,11 +46,9 @@ def render(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[st
         "plotly": _plotly(),
         "js": _part("page.js") + _part("charts.js"),
     }
-    page = _part("report.html")
-    for name, text in parts.items():
-        before, _, after = page.partition("{{" + name + "}}")
-        page = before + text + after
-    return page
+    # split once: a mark inside of what is filled in stays what it is
+    pieces = re.split(r"\{\{(\w+)\}\}", _part("report.html"))
+    return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))
 
 
 def write(path: str | Path, summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> Path:

@@ -112,7 +112,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
         cards.append({"label": f"{'highest' if m.direction == 'max' else 'lowest'} {m.name}", "value": value})
         cards[-1]["note"] = f"plan {best.short_id}"
     proof = summary.certificate
-    gap = "no bound" if proof.gap is None else f"≤ {max(proof.gap, 0.0):.2%}"
+    gap = "no bound" if proof.gap is None else f"≤ {max(proof.gap, 0.0) * 100:.2g} %"
     cards.append({"label": "certified gap", "value": gap, "note": proof.method})
     cards.append({"label": "hypervolume", "value": f"{summary.hypervolume:.4f}", "note": "share of the reference box"})
     effort = f"{units.format(summary.seconds, 's', digits=2)}, {summary.optimizer}, seed {summary.seed}"

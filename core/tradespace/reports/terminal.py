@@ -144,7 +144,7 @@ def gap_line(summary: Summary) -> str:
     text = f"hypervolume {summary.hypervolume:.4f}"
     if proof.gap is None:
         return f"no bound: {proof.method}; {text}"
-    return f"at most {max(proof.gap, 0.0):.2%} of the possible hypervolume is missing ({proof.method}); {text}"
+    return f"at most {max(proof.gap, 0.0) * 100:.2g} % of the possible hypervolume is missing ({proof.method}); {text}"
 
 
 def substitute_lines(summary: Summary, most: int = SUBSTITUTES) -> list[str]:
@@ -155,7 +155,7 @@ def substitute_lines(summary: Summary, most: int = SUBSTITUTES) -> list[str]:
     noun = "substitute number" if len(found) == 1 else "substitute numbers"
     lines = [f"{len(found)} {noun} (stand-ins for what nobody published):"]
     lines += [f"{path} {text}" for path, text in _grouped(found)[:most]]
-    rest = len(found) - sum(1 for _ in found[:most])
+    rest = len(found) - most
     if rest > 0:
         where = f"tradespace show {shlex.quote(summary.target)}" if summary.target else "the report"
         lines.append(f"… and {rest} more: {where}")

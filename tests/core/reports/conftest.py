@@ -124,10 +124,11 @@ class Walk:
     batch: ClassVar[int] = 256
 
     def __init__(self, view: Any, options: Any = None) -> None:
-        self._view, self._best = view, None
+        self._view = view
+        self._best: Designs | None = None
 
     def ask(self, n: int, rng: np.random.Generator) -> Designs:
-        space = self._view.space
+        space: Space = self._view.space
         if self._best is None:
             return space.concat([space.homogeneous(), space.sample(n, rng)]).take(slice(0, n))
         rows = rng.integers(0, len(self._best), n)
@@ -139,7 +140,7 @@ class Walk:
         self._best = top if self._best is None else self._view.space.concat([self._best, top])
 
 
-def bind_chain(chain: Chain, workload: Any = "chain", target: Any = "box") -> Bound:
+def bind_chain(chain: Any, workload: Any = "chain", target: Any = "box") -> Bound:
     """A bound setting around a chain: its target has one measured and two substitute numbers."""
     sources = (
         Sourced("devices.cpu.bandwidth", 119.5e9, "B/s", "datasheet of the CPU", "datasheet"),
@@ -152,7 +153,7 @@ def bind_chain(chain: Chain, workload: Any = "chain", target: Any = "box") -> Bo
     return Bound(Setting(workload, target), None, found, chain, "chain", (), {})
 
 
-def find_front(chain: Chain, objectives: Any = ("energy", "latency", "loss"), constraints: Any = ()) -> Front:
+def find_front(chain: Any, objectives: Any = ("energy", "latency", "loss"), constraints: Any = ()) -> Front:
     return search(chain, list(objectives), list(constraints), optimizer=Walk, evaluations=4096, seed=3)
 
 
@@ -169,6 +170,11 @@ def front(chain: Chain) -> Front:
 @pytest.fixture(scope="session")
 def bound(chain: Chain) -> Bound:
     return bind_chain(chain)
+
+
+@pytest.fixture(scope="session")
+def walk() -> type[Walk]:
+    return Walk
 
 
 @pytest.fixture(scope="session")

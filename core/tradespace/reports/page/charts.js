@@ -102,7 +102,7 @@ function drawHistory() {
 // -- connections ---------------------------------------------------------------------------------------------------
 function select(index) {
   state.plan = index;
-  drawPlan(); drawScatter(); drawBreakdown(); drawConstraints();
+  drawPlan(); drawBreakdown(); drawScatter(); drawConstraints();
 }
 function choices(id, list, key) {
   fill(id, ...list.map(([value, text]) => make("option", { value }, text)));
@@ -114,7 +114,7 @@ function choices(id, list, key) {
   });
 }
 function drawAll() {
-  drawPlan(); drawScatter(); drawBreakdown(); drawHistory(); drawConstraints();
+  drawPlan(); drawBreakdown(); drawScatter(); drawHistory(); drawConstraints();
 }
 function theme(name) {
   document.documentElement.dataset.theme = name;

@@ -119,7 +119,7 @@ function drawDevices(detail) {
     const limit = c.limit && (d[1][c.limit] !== undefined && c.limit !== c.name ? d[1][c.limit] : (data.deviceLimits[d[0]] || {})[c.limit]);
     const text = [quantity(value, c.unit), limit ? make("small", {}, ` of ${quantity(limit, c.unit)}`) : ""];
     if (c.unit === "K") return make("td", { class: limit && value > limit ? "bad" : "" }, ...text);
-    const share = limit ? value / limit : c.unit ? (top[c.name] > 0 ? value / top[c.name] : 0) : null;
+    const share = limit ? value / limit : c.unit === "%" ? value : c.unit ? (top[c.name] > 0 ? value / top[c.name] : 0) : null;
     const bar = share === null ? "" : make("div", { class: limit && share > 1 ? "meter full" : "meter" }, make("i", { style: `width:${Math.min(100, share * 100)}%` }));
     return make("td", {}, ...text, bar);
   };

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tradespace.errors import TradespaceError
+from tradespace.reports.html import embedded, explained, render, write, write_report
+from tradespace.reports.payload import HISTORY, payload, question
+from tradespace.reports.summary import Files, summarise
+
+EVIL = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\u2028&"
+
+
+class Tags(HTMLParser):
+    """Counts the elements of a page as a browser sees them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: dict[str, int] = {}
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.count[tag] = self.count.get(tag, 0) + 1
+        self.addresses += [v for k, v in attrs if k in ("src", "href") and v]
+
+
+def tags(page: str) -> Tags:
+    parser = Tags()
+    parser.feed(page)
+    return parser
+
+
+def data_of(page: str) -> Any:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.fixture(scope="module")
+def summary(front: Any, bound: Any) -> Any:
+    return summarise(front, bound, study="s1", files=Files("t.db", "r.html", "p.yaml"), command="tradespace search x")
+
+
+@pytest.fixture(scope="module")
+def page(front: Any, summary: Any) -> str:
+    return render(summary, explained(front, summary))
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    seen = tags(page)
+    assert seen.count["script"] == 3  # data, plotly, ours
+    assert "link" not in seen.count or seen.addresses == ["data:,"]
+    assert "default-src 'none'" in page  # and the browser enforces it
+    assert "{{" not in page.replace(_plotly(page), "")
+
+
+def _plotly(page: str) -> str:
+    return page[page.index("plotly.js v") : page.rindex("</script>\n<script>\n")]
+
+
+def test_the_data_is_that_of_the_summary(front: Any, summary: Any, page: str) -> None:
+    data = data_of(page)
+    assert [r["id"] for r in data["rows"]] == list(front.ids)
+    assert data["rows"][data["start"]]["why"].find("knee") >= 0
+    assert data["rows"][0]["values"][0] == pytest.approx(front.values[0, 0], rel=1e-6)
+    assert data["facts"][0] == ["study", "s1"]
+    assert data["command"] == "tradespace search x"
+    assert [s["kind"] for s in data["sources"]].count("substitute") == 3
+    codes = data["rows"][0]["codes"]["placement"]
+    assert codes == front.designs["placement"][0].tolist()
+
+
+def test_the_breakdown_of_a_plan_adds_up_to_its_price(front: Any, summary: Any, page: str) -> None:
+    data = data_of(page)
+    assert set(data["details"]) == set(front.ids)
+    for row in data["rows"]:
+        energy = sum(block[1]["energy"] for block in data["details"][row["id"]]["rows"])
+        assert energy == pytest.approx(row["values"][0], rel=1e-5)
+
+
+def test_only_so_many_plans_are_broken_down_the_picked_ones_first(front: Any, summary: Any) -> None:
+    chosen = explained(front, summary, most=15)
+    assert len(chosen) == 15
+    assert {front.ids[i] for i in summary.picked} <= set(chosen)
+
+
+def test_hostile_names_stay_text(make_chain: Any, make_front: Any, make_bound: Any) -> None:
+    labels = ("fp16", "int8", EVIL)
+    chain = make_chain(blocks=("embed", EVIL, "head"), labels=labels)
+    front = make_front(chain)
+    bound = make_bound(chain, workload=EVIL, target={"extends": EVIL, EVIL: EVIL})
+    summary = summarise(front, bound, study="s", command=EVIL, files=Files(EVIL, EVIL, EVIL))
+    page = render(summary, explained(front, summary))
+    seen = tags(page)
+    assert seen.count["script"] == 3
+    assert "img" not in seen.count
+    data = data_of(page)
+    assert data["command"] == EVIL
+    assert data["decisions"]["precision"]["options"] == list(labels)
+    title = re.search("<title>(.*?)</title>", page, re.DOTALL)
+    assert title and "<" not in title[1]
+
+
+def test_embedded_json_cannot_leave_its_element() -> None:
+    text = embedded({"a": EVIL})
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == {"a": EVIL}
+    with pytest.raises(ValueError, match="Out of range"):
+        embedded({"a": float("nan")})
+
+
+def test_template_marks_in_names_are_not_filled_in(front: Any, make_bound: Any, chain: Any) -> None:
+    page = render(summarise(front, make_bound(chain, workload="{{js}}{{data}}")), {})
+    assert data_of(page)["title"].startswith("{{js}}{{data}} on box")
+    assert tags(page).count["script"] == 3
+
+
+def test_a_long_history_is_thinned_and_keeps_its_ends(summary: Any) -> None:
+    from dataclasses import replace
+
+    long = tuple((i, i * 0.1, i / 1e5) for i in range(5000))
+    history = payload(replace(summary, history=long), {})["history"]
+    assert len(history) == HISTORY
+    assert history[0][0] == 0 and history[-1][0] == 4999
+
+
+def test_the_question_in_a_sentence(make_front: Any, chain: Any, bound: Any) -> None:
+    found = make_front(chain, ["energy", "coverage"], ["latency<=20 ms"])
+    assert question(summarise(found, bound)) == (
+        "Which placement, precision and samples of the 10 blocks of chain on box are worth having for low energy and "
+        "high coverage, subject to latency<=20 ms?"
+    )
+
+
+def test_an_infeasible_search_has_a_page_too(make_front: Any, chain: Any, bound: Any) -> None:
+    data = data_of(render(summarise(make_front(chain, constraints=["latency<=1 us"]), bound), {}))
+    assert data["rows"] == []
+    assert "latency<=1 us" in data["notice"]
+
+
+def test_one_objective_and_no_setting(make_front: Any, chain: Any, tmp_path: Path) -> None:
+    found = make_front(chain, ["energy"])
+    path = write_report(summarise(found), found, None, tmp_path / "r.html")
+    assert len(data_of(path.read_text(encoding="utf-8"))["rows"]) == 1
+
+
+def test_a_place_that_cannot_be_written(summary: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TradespaceError, match="results must be written"):
+        write(tmp_path / "file" / "report.html", summary, {})
