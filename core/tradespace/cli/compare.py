@@ -33,26 +33,29 @@ def compare(
 
 def show_comparison(comparison: Comparison) -> None:
     """The comparison as tables on the terminal, best hypervolume first."""
-    from rich.console import Console
-    from rich.table import Table
-
     from tradespace import units
+    from tradespace.cli.printing import print_table, safe
 
-    console = Console()
+    order = sorted(range(len(comparison.studies)), key=lambda i: -comparison.studies[i].hypervolume)
+    studies = [comparison.studies[i] for i in order]
+    numbers = [str(n + 1) for n in range(len(studies))]
+    numeric = ("hypervolume", "plans", "evaluations", "seconds")
+    rows = []
+    for number, study in zip(numbers, studies, strict=True):
+        cost = (f"{study.hypervolume:.4f}", f"{study.plans:,}", f"{study.evaluations:,}", f"{study.seconds:.2f}")
+        rows.append((number, *cost, f"{study.name} ({study.optimizer}, seed {study.seed})"))
+    print_table(("", *numeric, "study"), rows, numeric)
     best = [f"best {o.name}" for o in comparison.objectives]
-    table = Table("study", "optimizer", "seed", "hypervolume", "plans", "evaluations", "seconds", *best, box=None)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for study in sorted(comparison.studies, key=lambda s: -s.hypervolume):
-        numbers = [units.format(study.best[o.name], o.unit) if study.best else "" for o in comparison.objectives]
-        cells = (study.name, study.optimizer, str(study.seed), f"{study.hypervolume:.4f}", str(study.plans))
-        table.add_row(*cells, f"{study.evaluations:,}", f"{study.seconds:.2f}", *numbers)
-    console.print(table)
-    if 1 < len(comparison.studies) <= _COVERAGE_COLUMNS:
-        console.print("\nShare of the column's front that the row's front equals or beats:", highlight=False)
-        cover = Table("", *(s.name for s in comparison.studies), box=None)
-        for study, row in zip(comparison.studies, comparison.coverage.tolist(), strict=True):
-            cover.add_row(study.name, *("" if value != value else f"{value:.0%}" for value in row))
-        console.print(cover)
+    values = [
+        (n, *(units.format(s.best[o.name], o.unit) if s.best else "" for o in comparison.objectives))
+        for n, s in zip(numbers, studies, strict=True)
+    ]
+    typer.echo()
+    print_table(("", *best), values, best)
+    if 1 < len(studies) <= _COVERAGE_COLUMNS:
+        typer.echo("\nShare of the column's front that the row's front equals or beats:")
+        share = comparison.coverage[order][:, order].tolist()
+        cells = [["" if value != value else f"{value:.0%}" for value in row] for row in share]
+        print_table(("", *numbers), [(n, *row) for n, row in zip(numbers, cells, strict=True)], numbers)
     for note in comparison.notes:
-        console.print(f"Note: {note}.", markup=False, highlight=False)
+        typer.echo(safe(f"Note: {note}."))

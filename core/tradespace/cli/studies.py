@@ -24,16 +24,25 @@ def studies(storage: str = typer.Option(STORAGE, help=STORAGE_HELP)) -> None:
     if json_wanted():
         print_json({"storage": place, "studies": [_document(row) for row in listed]})
         return
-    from rich.console import Console
-    from rich.table import Table
+    from tradespace.cli.printing import print_table
 
-    table = Table("study", "status", "workload", "target", "optimizer", "seed", "evaluations", "created", box=None)
-    for row in listed:
-        document = _document(row)
-        table.add_row(*(str(document[c.header]) if document[c.header] is not None else "" for c in table.columns))  # type: ignore[index]
-    console = Console()
-    console.print(table)
-    console.print(f"{len(listed)} studies in {place}", markup=False, highlight=False)
+    headers = ("study", "status", "evaluations", "hypervolume", "created (UTC)", "what")
+    print_table(headers, [_cells(row) for row in listed], numeric=("evaluations", "hypervolume"))
+    typer.echo(f"{len(listed)} {'study' if len(listed) == 1 else 'studies'} in {place}")
+
+
+def _cells(row: Listed) -> tuple[str, ...]:
+    setting, when = row.spec.setting, row.created[:16].replace("T", " ")
+    what = f"{_short(setting.workload)} on {_short(setting.target)}, " if setting is not None else ""
+    numbers = (f"{row.evaluations:,}", f"{row.hypervolume:.4f}")
+    return (row.name, row.status, *numbers, when, f"{what}{row.spec.optimizer}, seed {row.spec.seed}")
+
+
+def _short(reference: Any) -> str:
+    """A reference in a word or two: what it extends, and that it changes something."""
+    if isinstance(reference, dict):
+        return f"{reference.get('extends', 'inline')} (changed)"
+    return str(reference)
 
 
 def _document(row: Listed) -> dict[str, Any]:

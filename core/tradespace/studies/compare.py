@@ -66,7 +66,7 @@ def compare(studies: Sequence[StudyRecord]) -> Comparison:
     joint front, the reference point a tenth of the range beyond (as `tradespace.search.indicators.Box`).
 
     Raises:
-        StudyError: fewer than one study, too many, or objectives that are not the same.
+        StudyError: fewer than one study, too many, or objectives or workloads that are not the same.
     """
     from tradespace.search.indicators import Box, hypervolume, nondominated
 
@@ -100,6 +100,16 @@ def _check(studies: Sequence[StudyRecord]) -> None:
                 f"studies are compared on the same objectives; '{first.name}' has {_axes(first)}",
                 value=f"'{study.name}' has {order}",
                 remedy="Compare studies that were searched with equal 'objectives'.",
+            )
+
+    workloads = {s.name: s.spec.setting.workload for s in studies if s.spec.setting is not None}
+    name, workload = next(iter(workloads.items()), ("", None))
+    for other, found in workloads.items():
+        if found != workload:
+            raise StudyError(
+                f"studies are compared on one workload; '{name}' has {workload!r}",
+                value=f"'{other}' has {found!r}",
+                remedy="A hypervolume over two different jobs would mean nothing.",
             )
 
 
@@ -138,7 +148,7 @@ def _axes(study: StudyRecord) -> str:
 def _notes(studies: Sequence[StudyRecord]) -> tuple[str, ...]:
     """Differences that a reader of the table must know of."""
     notes = []
-    for what in ("workload", "target", "evaluator", "options"):
+    for what in ("target", "evaluator", "options"):
         found = {repr(getattr(s.spec.setting, what)) if s.spec.setting is not None else "?" for s in studies}
         if len(found) > 1:
             notes.append(f"the studies differ in {what}: {', '.join(sorted(found))[:300]}")

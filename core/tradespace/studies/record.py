@@ -129,7 +129,8 @@ def replay_changes(problem: Outline, changes: list[bytes], where: str) -> FrontR
         objectives.append(arrays["objectives"].reshape(-1, width))
     starts = np.cumsum([0, *(len(p) for p in parts)])
     rows = np.asarray([starts[at] + row for at, row in held.values()], np.int64)
-    designs = space.concat(parts).take(rows) if parts else space.homogeneous().take(rows)
+    none = Designs(space, {v.name: np.zeros((0, v.width), v.dtype) for v in space.variables})
+    designs = space.concat([none, *parts]).take(rows)
     minimised = np.concatenate(objectives)[rows] if objectives else np.zeros((0, width))
     return FrontRows(designs, minimised, problem.natural(minimised))
 

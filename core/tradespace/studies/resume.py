@@ -86,14 +86,11 @@ def resume(
             replay differs from what was logged.
     """
     study = store.load(name)
-    if study.status == "complete":
-        raise StudyError(
-            f"study '{name}' is complete: {study.summary.get('stopped', 'its budget is spent')}",
-            where=store.shown,
-            remedy="Optimizers plan with their budget: for a longer one start a new study.",
-        )
+    check_resumable(study, registry, store.shown)
     problem = _problem(study, registry) if problem is None else problem
-    _check_unchanged(study, problem, registry, store.shown)
+    if Outline.of(problem).to_json() != study.problem.to_json():
+        changed = ["the problem has other metrics, objectives, constraints or decision variables"]
+        raise _changed(study.name, changed, store.shown)
     optimizer = _optimizer(study.spec, problem, registry)
     log = store.resume(study, take_over=take_over)
     replay = LogReplay(store, study, problem.space, study.seconds)
@@ -143,15 +140,24 @@ def _problem(study: StudyRecord, registry: Registry) -> Problem:
     return Problem.of(evaluator, study.spec.objectives, study.spec.constraints)
 
 
-def _check_unchanged(study: StudyRecord, problem: Problem, registry: Registry, where: str) -> None:
-    changes = list(study.provenance.changes(Provenance.of(study.spec.setting, registry)))
-    if Outline.of(problem).to_json() != study.problem.to_json():
-        changes.append("the problem has other metrics, objectives, constraints or decision variables")
-    if changes:
-        shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
+def check_resumable(study: StudyRecord, registry: Registry, where: str) -> None:
+    """Raises `StudyError` for a complete study, or one that rests on something that has changed. Binds nothing."""
+    if study.status == "complete":
         raise StudyError(
-            f"study '{study.name}' can only continue on what it rested on",
-            value=shown,
+            f"study '{study.name}' is complete: {study.summary.get('stopped', 'its budget is spent')}",
             where=where,
-            remedy="Restore it, or start a new study.",
+            remedy="Optimizers plan with their budget: for a longer one start a new study.",
         )
+    changes = study.provenance.changes(Provenance.of(study.spec.setting, registry))
+    if changes:
+        raise _changed(study.name, changes, where)
+
+
+def _changed(name: str, changes: Sequence[str], where: str) -> StudyError:
+    shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
+    return StudyError(
+        f"study '{name}' can only continue on what it rested on",
+        value=shown,
+        where=where,
+        remedy="Restore it, or start a new study.",
+    )

@@ -95,6 +95,12 @@ def test_other_objectives_are_refused(
         compare([])
 
 
+def test_other_workloads_are_refused(study: Any) -> None:
+    jobs = [replace(study, name=w, spec=replace(study.spec, setting=Setting(w, "laptop"))) for w in ("a", "b")]
+    with pytest.raises(StudyError, match="one workload; 'a' has 'a'; got 'b' has 'b'"):
+        compare(jobs)
+
+
 def test_what_else_differs_is_said(study: Any) -> None:
     on = [replace(study, spec=replace(study.spec, setting=Setting("w", target))) for target in ("laptop", "phone")]
     assert compare(on).notes == ("the studies differ in target: 'laptop', 'phone'",)
