@@ -42,7 +42,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class KitReport:
-    """What a kit found in one subject. ``str(report)`` is what a person reads; ``assert report.passed, str(report)``."""
+    """What a kit found in one subject. A test says ``assert report.passed, str(report)``."""
 
     kit: str
     subject: str

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import PluginError, TradespaceError
 from tradespace.plugins import NOUNS, PluginStatus, Registry
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
+
+if TYPE_CHECKING:
+    from tradespace.problem import Problem
 
 PAIRS = 4
 """Pairs of workload and target that an evaluator factory is tried on at most; two of them are searched for faults."""
@@ -92,7 +95,7 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
     if kind == "optimizers":
         from tradespace.testing.optimizers import check_optimizer
 
-        yield check_optimizer(subject, label)
+        yield check_optimizer(subject, label, problem=_problem_for(subject, registry))
     elif kind == "device_models":
         yield from _check_device_model(subject, label, registry)
     elif kind == "kernels":
@@ -105,6 +108,33 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
         from tradespace.testing.evaluators import check_evaluator
 
         yield check_evaluator(subject() if isinstance(subject, type) else subject, label)
+
+
+def _problem_for(optimizer: Any, registry: Registry) -> Problem | None:
+    """The kit's own problem (None) or, if the optimizer refuses it, the first of the catalogue that it takes."""
+    from tradespace.testing.problems import ToyChain, problem_of, view_of
+
+    def takes(problem: Problem) -> bool:
+        try:
+            optimizer(view_of(problem), optimizer.Options())
+        except TradespaceError:
+            return False
+        except Exception:  # its kit says what is wrong with it
+            return True
+        return True
+
+    if takes(problem_of(ToyChain())):
+        return None
+    for name in registry.names("evaluators"):
+        try:
+            factory = registry.load("evaluators", name)()
+            for _, workload, target in _pairs(factory, registry)[0][:1]:
+                problem = problem_of(factory.bind(workload, target, {}))
+                if takes(problem):
+                    return problem
+        except Exception:  # that evaluator's own check says why
+            continue
+    return None
 
 
 def _check_device_model(model: Any, label: str, registry: Registry) -> Iterator[KitReport]:

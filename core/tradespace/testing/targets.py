@@ -21,7 +21,7 @@ from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SOURCE_KINDS = ("measured", "datasheet", "paper", "derived", "substitute", "fitted")
 PLAUSIBLE: Mapping[str, tuple[float, float]] = {
-    "bandwidth": (1e3, 1e15),  # B/s: a serial line to a rack of HBM
+    "bandwidth": (1.0, 1e15),  # B/s: a graph in time units to a rack of HBM
     "capacity": (64, 1e16),  # B: a register file to a storage pool
     "peak": (1e3, 1e19),  # FLOP/s: an 8-bit controller to a pod
     "latency": (0.0, 60.0),  # s

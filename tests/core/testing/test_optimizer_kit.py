@@ -14,6 +14,7 @@ from tradespace.errors import ProblemError
 from tradespace.problem import Scores
 from tradespace.search.contract import SearchView
 from tradespace.testing.optimizers import check_optimizer
+from tradespace.testing.problems import Distances, mixed_space, problem_of
 
 Rng = np.random.Generator
 
@@ -256,6 +257,32 @@ def test_a_clean_refusal_does_not_apply() -> None:
     refused = {check.name: check.reason for check in report.checks if check.outcome == "not applicable"}
     assert set(refused) == {"searches_mixed", "searches_conditional"}
     assert all("searches spaces of choices only" in reason for reason in refused.values())
+
+
+class OnlyMixed(Climber):
+    """Searches nothing but spaces with a permutation."""
+
+    def __init__(self, view: SearchView, options: Any) -> None:
+        super().__init__(view, options)
+        if "order" not in view.space:
+            raise ProblemError("needs an order")
+
+
+def test_a_special_optimizer_is_checked_on_a_problem_of_its_own() -> None:
+    assert not check_optimizer(OnlyMixed).passed
+    report = check_optimizer(OnlyMixed, problem=problem_of(Distances(mixed_space())))
+    assert report.passed, str(report)
+    applied = {check.name for check in report.checks if check.outcome == "passed"}
+    assert {"asks_valid_designs", "state_comes_from_tells_alone", "searches_mixed"} <= applied
+
+
+def test_a_wrong_special_optimizer_fails() -> None:
+    class Wrong(OnlyMixed):
+        def ask(self, n: int, rng: Rng) -> Designs:
+            return super().ask(n, np.random.default_rng())
+
+    report = check_optimizer(Wrong, problem=problem_of(Distances(mixed_space())))
+    assert "same_seed_same_designs" in [failure.name for failure in report.failures]
 
 
 def test_refusing_everything_is_a_failure() -> None:

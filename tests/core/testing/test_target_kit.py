@@ -73,7 +73,7 @@ MUTANTS: dict[str, tuple[Callable[[], Target], ...]] = {
     ),
     "numbers_are_physical": (
         lambda: number(laptop(), "ambient", 25.0 - 23.0),
-        lambda: number(laptop(), "bandwidth", 119.5),
+        lambda: number(laptop(), "bandwidth", 0.1195),
         lambda: number(laptop(), "dynamic_power", float("inf")),
         lambda: number(laptop(), "launch_overhead", -1e-6),
         lambda: device(laptop(), by_precision={"peak": {"fp16": 2.0}}),
