@@ -136,6 +136,7 @@ def preset(name: str, registry: Registry) -> dict[str, Any]:
 
     path = study_folders(registry)[name] / "study.yaml"
     document = read_document(path)
+    _check_plain(document, str(path))  # first: hydra resolves what stands in a defaults list
     defaults: list[Any] = []
     node: dict[str, Any] = {}
     for key, value in document.items():
@@ -152,7 +153,6 @@ def preset(name: str, registry: Registry) -> dict[str, Any]:
             defaults.append({f"override /{key}": str(choice)})
         if body:
             node[key] = body
-    _check_plain(node, str(path))
     return {"defaults": [*defaults, "_self_"], **node} if defaults else node
 
 

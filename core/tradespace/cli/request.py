@@ -35,11 +35,11 @@ def request_of(config: Any, plugins: tuple[str, ...] = (), command: str | None =
         constraints=_texts(values, "constraints"),
         optimizer=name,
         optimizer_options=optimizer,
-        evaluations=_whole(budget, "evaluations"),
-        seconds=_number(budget, "seconds"),
-        stagnation=_whole(budget, "stagnation"),
+        evaluations=_whole(budget, "evaluations", low=1),
+        seconds=_seconds(budget),
+        stagnation=_whole(budget, "stagnation", low=1),
         seed=_whole(values, "seed") or 0,
-        batch=_whole(values, "batch"),
+        batch=_whole(values, "batch", low=1),
         plugins=plugins,
     )
     storage, baseline = values.get("storage") or {}, values.get("baseline")
@@ -84,16 +84,24 @@ def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _number(values: Mapping[str, Any], key: str) -> float | None:
+def _seconds(budget: Mapping[str, Any]) -> float | None:
     from tradespace import units
 
-    return None if values.get(key) is None else units.parse(values[key], "s" if key == "seconds" else "1", where=key)
+    given = budget.get("seconds")
+    seconds = None if given is None else units.parse(given, "s", where="budget.seconds", positive=True)
+    if seconds is None and budget.get("evaluations") is None and budget.get("stagnation") is None:
+        raise InputError(
+            "a search needs a budget: evaluations, seconds or stagnation", where="budget", remedy="Try budget=quick."
+        )
+    return seconds
 
 
-def _whole(values: Mapping[str, Any], key: str) -> int | None:
-    number = _number(values, key)
-    if number is None:
+def _whole(values: Mapping[str, Any], key: str, low: int = 0) -> int | None:
+    from tradespace import units
+
+    if values.get(key) is None:
         return None
-    if number != int(number) or number < 0:
-        raise InputError(f"'{key}' is a whole number of at least 0", value=values[key], where="search")
+    number = units.parse(values[key], "1", where=key)
+    if number != int(number) or number < low:
+        raise InputError(f"'{key}' is a whole number of at least {low}", value=values[key], where="search")
     return int(number)

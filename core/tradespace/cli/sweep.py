@@ -38,32 +38,22 @@ def show_comparison(summaries: Sequence[Summary]) -> None:
 
     table = Table(box=None, pad_edge=False)
     objectives = {m.name: m.unit for s in summaries for m in s.objectives}
-    for name in (
-        "study",
-        "optimizer",
-        "seed",
-        "plans",
-        "hypervolume",
-        "gap",
-        *(f"best {o}" for o in objectives),
-        "time",
-    ):
-        table.add_column(name, justify="left" if name in ("study", "optimizer") else "right", no_wrap=name != "study")
+    names = ("optimizer", "seed", "plans", "hypervolume", "gap", *(f"best {o}" for o in objectives), "time", "study")
+    for name in names:
+        left = name in ("study", "optimizer")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "study", overflow="fold")
     for row in comparison(summaries):
-        best = [
-            units.format(row["best"][o], unit) if row["best"].get(o) is not None else "-"
-            for o, unit in objectives.items()
-        ]
-        gap = "-" if row["gap"] is None else f"{row['gap']:.2%}"
-        cells = (
-            row["study"] or "",
+        best = row["best"]
+        table.add_row(
             row["optimizer"],
             str(row["seed"]),
             str(row["plans"]),
             f"{row['hypervolume']:.5f}",
-            gap,
+            "-" if row["gap"] is None else f"{row['gap']:.2%}",
+            *("-" if best.get(o) is None else units.format(best[o], unit) for o, unit in objectives.items()),
+            units.format(row["seconds"], "s", digits=3),
+            row["study"] or "",
         )
-        table.add_row(*cells, *best, units.format(row["seconds"], "s", digits=3))
     make_console().print(table)
 
 
