@@ -65,6 +65,7 @@ class Outcome:
     profile: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: TradespaceError | None = None
+    storage: str = ""
 
 
 @dataclass
@@ -87,7 +88,7 @@ class Task:
         try:
             request = request_of(config, self.plugins, self.command)
             summary = run_search(request, self._registry(), watch=watch)
-            outcome = Outcome(summary, *_profile(watch))
+            outcome = Outcome(summary, *_profile(watch), storage=request.database)
         except TradespaceError as error:  # hydra prints on errors of its own accord; ours are reported outside
             outcome = Outcome(None, error=error)
         self.done.append(outcome)
@@ -169,12 +170,11 @@ def _sweep(hydra: Any, arguments: tuple[str, ...], task: Task) -> int:
 
 
 def _compare(outcomes: list[Outcome], errors: list[str]) -> None:
-    from tradespace.cli.sweep import comparison, show_comparison
+    from tradespace.cli.sweep import comparisons, show_comparisons
 
+    runs = [(o.summary, o.storage) for o in outcomes if o.summary is not None]
     if json_wanted():
-        runs = [_document(outcome) for outcome in outcomes]
-        print_json(
-            {"runs": runs, "comparison": comparison([o.summary for o in outcomes if o.summary]), "errors": errors}
-        )
+        compared = [{"question": question, **found.document()} for question, found in comparisons(runs)]
+        print_json({"runs": [_document(outcome) for outcome in outcomes], "comparisons": compared, "errors": errors})
     else:
-        show_comparison([o.summary for o in outcomes if o.summary])
+        show_comparisons(runs)

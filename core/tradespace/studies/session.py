@@ -49,6 +49,11 @@ class SearchRequest:
     baseline: Path | None = None
     command: str | None = None
 
+    @property
+    def database(self) -> str:
+        """URL or path of the study log."""
+        return self.storage or str(self.out / DATABASE)
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -130,10 +135,9 @@ def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | Non
         prepared = prepare(request, registry)
     spec = prepared.spec
     problem = clock.problem(prepared.problem) if watch is not None else prepared.problem
-    url = request.storage or str(request.out / DATABASE)
     with contextlib.ExitStack() as stack:
         with clock.section("open the log"):
-            store = stack.enter_context(Store.open(url))
+            store = stack.enter_context(Store.open(request.database))
             name = request.name or store.free_name(default_name(spec))
         progress = stack.enter_context(SearchProgress(spec.budget))
         with clock.section("search"):
