@@ -7,13 +7,14 @@ name that it may have provided is missed. A plugin is taken whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tradespace.errors import PluginError, UnknownName, suggestion
+from tradespace.errors import PluginError, TradespaceError, UnknownName, suggestion
 
 ENTRY_POINTS = "tradespace.plugins"
 GROUPS = (
@@ -165,6 +166,26 @@ class Registry:
             for file in sorted((catalogue.folder / kind).rglob("*"))
             if file.suffix in (".yaml", ".yml") and file.is_file()
         )
+
+
+@contextlib.contextmanager
+def foreign(what: str) -> Iterator[None]:
+    """Around every call into a plugin's code: whatever it raises becomes a `PluginError` that names `what`.
+
+    Errors of tradespace pass as they are, and so does the user's Ctrl-C. A caller that has other plugins to turn to
+    catches TradespaceError and goes on.
+
+    Raises:
+        PluginError: the code raised anything else, SystemExit included.
+    """
+    try:
+        yield
+    except (TradespaceError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        from tradespace.plugin_loading import describe
+
+        raise PluginError(f"the plugin failed: {describe(error)}", where=what) from error
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import TradespaceError, UnknownName
-from tradespace.plugins import NOUNS, Registry
+from tradespace.plugins import NOUNS, Registry, foreign
 
 if TYPE_CHECKING:
     from tradespace.problem import Metric
@@ -179,14 +179,15 @@ def metrics(workload: Any, target: Any, registry: Registry) -> tuple[dict[str, t
     without: dict[str, str] = {}
     for name in registry.names("evaluators"):
         try:
-            factory = registry.load("evaluators", name)()
-            answer = factory.accepts(job, machine)
-            if isinstance(answer, Declined):
-                without[name] = answer.reason
-            else:
-                found[name] = tuple(factory.bind(job, machine, {}).metrics)
+            with foreign(f"evaluator '{name}'"):
+                factory = registry.load("evaluators", name)()
+                answer = factory.accepts(job, machine)
+                if isinstance(answer, Declined):
+                    without[name] = answer.reason
+                elif answer is True:
+                    found[name] = tuple(factory.bind(job, machine, {}).metrics)
+                else:
+                    without[name] = f"'accepts' answers {answer!r}, needs True or Declined"
         except TradespaceError as error:
             without[name] = str(error)
-        except Exception as error:
-            without[name] = f"{type(error).__name__}: {error}"
     return found, without

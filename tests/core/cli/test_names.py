@@ -144,7 +144,8 @@ def test_an_evaluator_that_declines_or_breaks_says_why(document: Any, tmp_path: 
         + "        from tradespace import Declined\n        return Declined('only on Sundays')\n"
     )
     declined = document("list", "metrics", "--plugin", str(file))["declined"]
-    assert declined["odd"] == "RuntimeError: oops" and declined["shy"] == "only on Sundays"
+    assert "evaluator 'odd': the plugin failed: RuntimeError: oops" in declined["odd"]
+    assert declined["shy"] == "only on Sundays"
     assert "no attribute 'Gone'" in declined["gone"]
 
 
