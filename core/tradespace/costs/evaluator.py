@@ -63,11 +63,19 @@ class TablesEvaluator:
         count = len(target.devices)
         rows = {f"memory.{m}": base + kernel.GROUPS * count + i for i, m in enumerate(target.memories)}
         for d, device in enumerate(target.devices):
-            if device.capacity < target.memories[device.memory].capacity:
-                rows[f"memory.{device.name}"] = base + kernel.OUT_OVER * count + d
             if self.rules[kernel.RULE_THERMAL] > 0 and (device.thermal_resistance > 0 or device.leakage_power > 0):
                 rows[f"thermal.{device.name}"] = base + kernel.OUT_HOT * count + d
         return rows
+
+    @cached_property
+    def device_limits(self) -> tuple[tuple[int, float, str], ...]:
+        """(row of the bytes held, capacity, violation) of devices that may not use their whole memory."""
+        target = self.binding.target
+        return tuple(
+            (self.rows[f"memory.{device.name}"], device.capacity, f"memory.{device.name}")
+            for device in target.devices
+            if device.capacity < target.memories[device.memory].capacity
+        )
 
     @property
     def substitutes(self) -> tuple[Sourced, ...]:
@@ -87,6 +95,8 @@ class TablesEvaluator:
             else:
                 values[metric.name] = self._extra(metric.name, placement, precision, variant)
         violations = {name: out[row] for name, row in self.limits.items()}
+        for row, capacity, name in self.device_limits:
+            violations[name] = out[row] / capacity - 1.0
         if self.binding.broken.any():
             violations["runs"] = 2.0 * out[kernel.OUT_BROKEN] - 1.0
         return Prices(values, violations)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tradespace.costs import kernel
 from tradespace.costs.columns import ENERGY, MOVED, RESIDENT, TIME, USEFUL
+from tradespace.costs.pressure import cpq, kappa
 from tradespace.designs import Designs
 from tradespace.plans import Plan, PlanRow
 
@@ -51,19 +52,22 @@ def _devices(
     evaluator: TablesEvaluator, design: Designs, costs: Any, placement: Any, precision: Any
 ) -> tuple[PlanRow, ...]:
     out = evaluator.packed.run(*evaluator.binding.codes(design))[:, 0]
-    devices = evaluator.binding.target.devices
-    count, rows = len(devices), []
-    for d, device in enumerate(devices):
+    target = evaluator.binding.target
+    count, rows = len(target.devices), []
+    group = [out[kernel.GLOBALS + g * count : kernel.GLOBALS + (g + 1) * count] for g in range(kernel.GROUPS)]
+    shares = out[kernel.GLOBALS + kernel.GROUPS * count :] + 1.0
+    for d, device in enumerate(target.devices):
         here = np.flatnonzero(placement == d)
         total = costs[here, d, precision[here]].sum(axis=0)
-        groups = (float(out[kernel.GLOBALS + g * count + d]) for g in range(kernel.GROUPS))
-        busy, resident, kelvin, _, _, factor = groups
+        busy, resident = float(group[kernel.OUT_BUSY][d]), float(group[kernel.OUT_RESIDENT][d])
         numbers = {**_costs(total), "time": busy, "resident": resident, "utilisation": _ratio(total[USEFUL], busy)}
         if evaluator.rules[kernel.RULE_THERMAL] > 0:
+            kelvin = float(group[kernel.OUT_KELVIN][d])
             numbers |= {"temperature": kelvin, "phi": yield_of(evaluator, d, float(total[ENERGY]), busy)}
         if evaluator.rules[kernel.RULE_C] > 0:
-            share = min(resident / device.capacity, 1.0 - 1e-9)
-            numbers |= {"cpq": share / (1.0 - share), "kappa": factor}
+            u = max(resident / device.capacity, float(shares[list(target.memories).index(device.memory)]))
+            c, u0 = evaluator.rules[kernel.RULE_C], evaluator.rules[kernel.RULE_U0]
+            numbers |= {"cpq": float(cpq(u)), "kappa": float(kappa(u, c, u0))}
         rows.append(PlanRow(device.name, {"entries": len(here), "model": device.model}, numbers))
     return tuple(rows)
 

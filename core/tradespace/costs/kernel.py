@@ -38,9 +38,9 @@ OUT_LATENCY, OUT_PERIOD, OUT_ENERGY, OUT_LOSS, OUT_MEMORY, OUT_UNDER, OUT_HOTTES
 GLOBALS = 10
 """Rows of the output that are there once; then D rows of each group below, then M rows of memory violation."""
 
-OUT_BUSY, OUT_RESIDENT, OUT_KELVIN, OUT_HOT, OUT_OVER, OUT_KAPPA = 0, 1, 2, 3, 4, 5
-GROUPS = 6
-"""Groups of one row a device: s, B, K, violations of temperature and device capacity, pressure factor."""
+OUT_BUSY, OUT_RESIDENT, OUT_KELVIN, OUT_HOT = 0, 1, 2, 3
+GROUPS = 4
+"""Groups of one row a device: s, B, K and violation of temperature (the last two only with leakage on)."""
 
 RULE_PIPELINE, RULE_THERMAL, RULE_C, RULE_U0, RULES = 0, 1, 2, 3, 4
 """Entries of `rules`: pipeline schedule, leakage and temperature on, constants of the pressure factor (c = 0: off)."""
@@ -169,14 +169,11 @@ def spend(lo, hi, d, total, flow, home, devices, memories, c, u0, leak, joule, o
     for i in range(lo, hi):
         j = i - lo
         busy, resident, factor = total[j, at + TIME], total[j, at + RESIDENT], 1.0
-        over = resident / capacity
         if c > 0.0:
-            factor = kappa(max(over, flow[j, USED + store] / shared), c, u0)
+            factor = kappa(max(resident / capacity, flow[j, USED + store] / shared), c, u0)
         joule[j] += factor * (total[j, at + ENERGY] + busy * leak[j]) + idle * (flow[j, 1] - busy)
         out[GLOBALS + OUT_BUSY * count + d, i] = busy
         out[GLOBALS + OUT_RESIDENT * count + d, i] = resident
-        out[GLOBALS + OUT_OVER * count + d, i] = over - 1.0
-        out[GLOBALS + OUT_KAPPA * count + d, i] = factor
 
 
 @njit

@@ -212,10 +212,14 @@ def test_coverage_law() -> None:
 
 
 def test_every_pair_of_the_catalogue_binds_and_prices() -> None:
-    names = registry()
-    for workload in workload_names(names):
-        for target in target_names(names):
-            evaluator = qeil(workload, target)
+    names, factory = registry(), QEILFactory()
+    pairs = [(load_workload(w, names), t) for w in workload_names(names) for t in target_names(names)]
+    graphs = [(w, t) for w, t in pairs if isinstance(w, OperatorGraph)]
+    assert len(graphs) >= 40
+    for workload, name in pairs:
+        target = load_target(name, names)
+        if factory.accepts(workload, target):
+            evaluator = factory.bind(workload, target, {})
             prices = evaluator.price(evaluator.repair(evaluator.space.homogeneous()))
             assert all(np.isfinite(column).all() for column in (*prices.columns.values(), *prices.violations.values()))
             assert (prices["underutilisation"] < 1).all() and (prices["underutilisation"] >= 0).all()
