@@ -11,9 +11,7 @@ from tradespace.cli.studies import STORAGE, STORAGE_HELP
 def dashboard(
     names: list[str] = typer.Argument(None, metavar="[STUDY]...", help="Studies to publish; default: all of them."),  # noqa: B008 - typer's way
     storage: str = typer.Option(STORAGE, help=STORAGE_HELP),
-    publish_only: bool = typer.Option(
-        False, "--publish-only", help="Write the Optuna studies, start nothing (so does --json)."
-    ),
+    publish_only: bool = typer.Option(False, "--publish-only", help="Start nothing (nor does --json)."),
     limit: int = typer.Option(200, min=1, max=10_000, help="Most plans a study shows."),
     port: int = typer.Option(8080, min=1, max=65_535, help="Port on 127.0.0.1."),
 ) -> int:
