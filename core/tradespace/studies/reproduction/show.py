@@ -12,6 +12,7 @@ from tradespace.studies.reproduction import grammar
 from tradespace.studies.reproduction.document import Published, Row
 from tradespace.studies.reproduction.pricing import Pricer, facts_of
 from tradespace.studies.reproduction.run import Result, SystemResult
+from tradespace.studies.reproduction.settings import merge
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -141,9 +142,10 @@ def _names(published: Published, registry: Registry) -> Iterator[dict[str, Any]]
     """Metrics and design variables of each pair of workload and target that the file names."""
     pricer, seen = Pricer(registry), set()
     for row in published.rows:
-        if not isinstance(row, Row) or not {"workload", "target"} <= set(row.setting):
+        setting = merge(row.setting, row.each[0]) if isinstance(row, Row) else {}
+        if not {"workload", "target"} <= set(setting):
             continue
-        pair = {"workload": row.setting["workload"], "target": row.setting["target"]}
+        pair = {"workload": setting["workload"], "target": setting["target"]}
         if str(pair) in seen:
             continue
         seen.add(str(pair))
