@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ COST = np.array([[5.0, 1.0, 3.0], [4.0, 2.0, 2.5], [6.0, 1.0, 1.5]])  # block x 
 GOOD = np.array([3.0, 1.0, 2.0])  # quality of each device
 
 
-@dataclass
 class Toy:
     """Three blocks on three devices; cost is paid, quality is wanted, device 2 holds one block only."""
 

@@ -67,6 +67,11 @@ def _scale(value: float, unit: str) -> tuple[str, float]:
         return unit, 1.0
 
 
+def amount(violation: float) -> str:
+    """How far beyond a limit: "24 %", or "a factor 605" where a percentage says little."""
+    return f"{violation * 100:.3g} %" if violation < 9.995 else f"a factor {1 + violation:.3g}"
+
+
 def percent(change: float) -> str:
     """A relative change as people read it: "−12.3 %", "+0 %", and "×25" where a percentage says little."""
     if change >= 9.995:

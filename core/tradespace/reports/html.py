@@ -29,8 +29,12 @@ _PAGE = Path(__file__).parent / "page"
 
 def explained(front: Front, summary: Summary, most: int = DETAILED) -> dict[str, Plan]:
     """Plans by full id, for the breakdown. Empty if the evaluator explains nothing."""
-    if not hasattr(front.problem.evaluator, "explain"):
+    explain = getattr(front.problem.evaluator, "explain", None)
+    if explain is None:
         return {}
+    if front.diagnosis is not None and not summary.rows:
+        nearest = front.diagnosis.nearest.take(slice(0, len(summary.nearest)))
+        return {design.ids[0]: explain(design) for design in nearest}
     rest = [i for i in range(len(summary.rows)) if i not in set(summary.picked)]
     chosen = [*summary.picked, *rest][:most]
     return {front.ids[i]: front.point(i).plan for i in chosen}

@@ -40,21 +40,26 @@ _HIDDEN = ("capacity",)  # shown as the limit of another
 
 
 def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-    """Plain data only. ``plans``: explained plans by full id; ``facts``: versions and the like, to reproduce."""
-    shown = [column(m.name, m.unit, (r.values[m.name] for r in summary.rows)) for m in summary.measures]
-    start = next((i for i, r in enumerate(summary.rows) if "knee" in r.why), 0)
+    """Plain data only. ``plans``: explained plans by full id; ``facts``: versions and the like, to reproduce.
+
+    Where nothing is feasible, the page shows the nearest plans in place of the front.
+    """
+    rows = summary.rows or summary.nearest
+    shown = [column(m.name, m.unit, (r.values[m.name] for r in rows)) for m in summary.measures]
+    start = next((i for i, r in enumerate(rows) if "knee" in r.why), 0)
     return {
         "title": _title(summary),
         "question": question(summary),
         "notice": _notice(summary),
         "cards": _cards(summary),
         "measures": [_measure(m, c, summary) for m, c in zip(summary.measures, shown, strict=True)],
+        "counted": f"{len(rows):,}, none better than another in everything" if summary.rows else "that break least",
         "colour": 2 if len(summary.objectives) > 2 else -1,
         "start": start,
         "rows": _rows(summary),
         "decisions": {d.name: {"options": d.options, "entries": d.entries} for d in summary.decisions},
         "maps": _maps(summary),
-        "limits": list(summary.rows[0].violations) if summary.rows else list(summary.constraints),
+        "limits": list(rows[0].violations) if rows else list(summary.constraints),
         "details": {i: _detail(p) for i, p in plans.items()},
         "costs": {
             "blocks": _costs(row for p in plans.values() for row in p.rows),
@@ -88,11 +93,15 @@ def question(summary: Summary) -> str:
 def _title(summary: Summary) -> str:
     count = len(summary.rows)
     subject = f"{summary.workload} on {summary.target}" if summary.workload else summary.study or "Search"
+    if not count:
+        return f"{subject}: no plan meets the constraints"
     return f"{subject}: {count:,} plan{'' if count == 1 else 's'} worth having"
 
 
 def _notice(summary: Summary) -> str:
     notes = [summary.diagnosis] if summary.diagnosis else []
+    if summary.nearest:
+        notes.append(f"Shown are the {len(summary.nearest)} plans that break least.")
     if summary.interrupted:
         notes.append("The search was interrupted; this is what it had found.")
     return "\n".join(notes)
@@ -150,9 +159,9 @@ def _rows(summary: Summary) -> list[dict[str, Any]]:
             "values": [_round(r.values[n]) for n in names],
             "violations": [_round(v) for v in r.violations.values()],
             "codes": {n: [known[str(v)] for v in r.design[n]] for n, known in options.items()},
-            "command": f"tradespace explain {summary.study}:{r.short_id}" if summary.study else "",
+            "command": f"tradespace explain {summary.study}:{r.short_id}" if summary.study and summary.rows else "",
         }
-        for r in summary.rows
+        for r in summary.rows or summary.nearest
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradespace import units
 from tradespace.plans import Plan, PlanRow
-from tradespace.reports.columns import column
+from tradespace.reports.columns import amount, column
 from tradespace.reports.describe import runs
 from tradespace.reports.payload import COST_UNITS
 from tradespace.reports.summary import reference_text
@@ -59,7 +59,7 @@ def placement(plan: Plan) -> list[tuple[str, str]]:
 
 
 def broken(plan: Plan) -> list[tuple[str, str]]:
-    return [(name, f"exceeded by {v:.1%}") for name, v in plan.violations.items() if v > 0]
+    return [(name, f"exceeded by {amount(v)}") for name, v in plan.violations.items() if v > 0]
 
 
 def shown(value: float, unit: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tradespace.search.indicators import Box
     from tradespace.studies.log import Store
     from tradespace.studies.record import StudyRecord
+    from tradespace.studies.spec import StudySpec
 
 STORAGE = f"out/{DATABASE}"
 """The database that ``tradespace search`` writes where nothing else is said."""
@@ -113,6 +116,29 @@ def front_of_study(study: StudyRecord, registry: Registry) -> tuple[Front, Bound
         interrupted=study.status == "interrupted",
     )
     return front, bound
+
+
+def command_of(spec: StudySpec) -> str:
+    """The command line that asks for the same search."""
+    words = ["tradespace", "search"]
+    for group in ("workload", "target") if spec.setting is not None else ():
+        reference = getattr(spec.setting, group)
+        if isinstance(reference, Mapping):
+            words.append(f"{group}={reference.get('extends')}")
+            words += [f"{group}.{k}={v}" for k, v in reference.items() if k != "extends"]
+        else:
+            words.append(f"{group}={reference}")
+    words += [f"optimizer={spec.optimizer}", *(f"optimizer.{k}={v}" for k, v in spec.optimizer_options.items())]
+    if spec.setting is not None:
+        words += [f"evaluator={spec.setting.evaluator}"] if spec.setting.evaluator else []
+        words += [f"options.{k}={v}" for k, v in spec.setting.options.items()]
+    words += [f"objectives={json.dumps(spec.objectives, ensure_ascii=False)}"]
+    words += [f"constraints={json.dumps(spec.constraints, ensure_ascii=False)}"] if spec.constraints else []
+    for key in ("evaluations", "seconds", "stagnation"):
+        value = getattr(spec, key)
+        words.append(f"budget.{key}={'null' if value is None else value}")
+    words += [f"seed={spec.seed}", *([f"batch={spec.batch}"] if spec.batch else [])]
+    return shlex.join([*words, *(word for plugin in spec.plugins for word in ("--plugin", plugin))])
 
 
 def open_store(storage: str | None) -> Store:

@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tradespace.designs import short_ids
 from tradespace.reports.describe import describe, entry_names
 
 if TYPE_CHECKING:
     from tradespace.baseline import Baseline
-    from tradespace.designs import Space
+    from tradespace.designs import Designs, Space
+    from tradespace.problem import Problem, Scores
     from tradespace.search import Front
     from tradespace.settings import Bound
 
 PICKED = 12
 """Plans a terminal table shows at most."""
+NEAREST = 8
+"""Plans shown of a problem that none solves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,14 @@ class Row:
     violations: Mapping[str, float]
     text: str
     why: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "values": dict(self.values),
+            "design": dict(self.design),
+            "violations": dict(self.violations),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +134,7 @@ class Summary:
     stopped: str = ""
     interrupted: bool = False
     diagnosis: str | None = None
+    nearest: tuple[Row, ...] = ()  # when nothing is feasible: the plans that break least
     baseline: Baseline | None = None
     files: Files = field(default_factory=Files)
     command: str | None = None
@@ -148,10 +161,7 @@ class Summary:
             "objectives": [m.name for m in self.objectives],
             "hypervolume": self.hypervolume,
             "gap": self.certificate.gap,
-            "front": [
-                {"id": r.id, "values": dict(r.values), "design": dict(r.design), "violations": dict(r.violations)}
-                for r in self.rows
-            ],
+            "front": [r.to_json() for r in self.rows],
             "substitutes": [s.to_json() for s in self.substitutes],
             "files": self.files.to_json(),
         }
@@ -159,6 +169,7 @@ class Summary:
             document["stopped"] = self.stopped
         if self.diagnosis is not None:
             document["diagnosis"] = self.diagnosis
+            document["nearest"] = [r.to_json() for r in self.nearest]
         if self.baseline is not None:
             document["baseline"] = self.baseline.to_json()
         return document
@@ -190,7 +201,7 @@ def summarise(
         constraints=tuple(c.text for c in problem.constraints),
         hypervolume=float(front.hypervolume),
         certificate=_certificate(front),
-        rows=_rows(front, why),
+        rows=_rows(problem, front.designs, front.scores, front.short_ids, why),
         picked=tuple(why),
         substitutes=_merged((s for s in sources if s.kind == "substitute"), own),
         sources=_merged(sources, own),
@@ -200,6 +211,7 @@ def summarise(
         stopped=front.stopped,
         interrupted=front.interrupted,
         diagnosis=None if front.diagnosis is None else front.diagnosis.text,
+        nearest=_nearest(front),
         baseline=baseline,
         files=files or Files(),
         command=command,
@@ -227,17 +239,27 @@ def _measures(front: Front) -> tuple[Measure, ...]:
     return (*chosen, *(Measure(m.name, m.unit, m.direction, m.meaning, False) for m in rest))
 
 
-def _rows(front: Front, why: Mapping[int, str]) -> tuple[Row, ...]:
-    problem, scores = front.problem, front.scores
-    columns = [(o.name, front.values[:, m].tolist()) for m, o in enumerate(problem.objectives)]
+def _rows(
+    problem: Problem, designs: Designs, scores: Scores, short: Sequence[str], why: Mapping[int, str]
+) -> tuple[Row, ...]:
+    natural = problem.natural(scores.objectives)
+    columns = [(o.name, natural[:, m].tolist()) for m, o in enumerate(problem.objectives)]
     columns += [(name, v.tolist()) for name, v in scores.prices.columns.items() if name not in problem.names]
     broken = list(zip(problem.violation_names(scores.prices), scores.violations.T.tolist(), strict=True))
     rows = []
-    for i, (full, short) in enumerate(zip(front.ids, front.short_ids, strict=True)):
-        design = front.designs.show(i)
+    for i, full in enumerate(designs.ids):
+        design = designs.show(i)
         values, violations = {n: c[i] for n, c in columns}, {n: c[i] for n, c in broken}
-        rows.append(Row(full, short, values, design, violations, describe(problem.space, design), why.get(i, "")))
+        rows.append(Row(full, short[i], values, design, violations, describe(problem.space, design), why.get(i, "")))
     return tuple(rows)
+
+
+def _nearest(front: Front) -> tuple[Row, ...]:
+    if front.diagnosis is None:
+        return ()
+    few = slice(0, NEAREST)
+    designs, scores = front.diagnosis.nearest.take(few), front.diagnosis.nearest_scores.take(few)
+    return _rows(front.problem, designs, scores, short_ids(designs.ids), {0: "nearest"})
 
 
 def _certificate(front: Front) -> Certificate:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tradespace import units
-from tradespace.reports.columns import Column, column, percent
+from tradespace.reports.columns import Column, amount, column, percent
 from tradespace.reports.summary import Origin, Row, Summary
 
 if TYPE_CHECKING:
@@ -49,16 +49,18 @@ def show(summary: Summary, console: Console | None = None) -> None:
     if summary.rows:
         console.print(_front_table(summary, console.width, unicode))
         console.print(grid([(r.short_id, r.text) for r in _shown(summary)], unicode, "cyan"))
+    elif summary.nearest:
+        console.print(grid([("nearest" if i == 0 else "", t) for i, t in enumerate(nearest_lines(summary))], unicode))
     say("")
     console.print(grid([*_notes(summary)], unicode))
 
 
 def headline(summary: Summary) -> str:
-    """ "llama-3.2-1b on laptop: 143 plans worth having (10,000 designs priced in 1.9 s, pgsam, seed 0)"."""
+    """ "llama-3.2-1b on laptop: 143 plans worth having (10,000 designs in 1.9 s, pgsam, seed 0)"."""
     subject = f"{summary.workload} on {summary.target}: " if summary.workload else ""
     plans = len(summary.rows)
     found = f"{plans:,} plan{'' if plans == 1 else 's'} worth having" if plans else "no plan meets the constraints"
-    effort = f"{summary.evaluations:,} designs priced in {units.format(summary.seconds, 's', digits=2)}"
+    effort = f"{summary.evaluations:,} designs in {units.format(summary.seconds, 's', digits=2)}"
     ended = " interrupted," if summary.interrupted else ""
     return f"{subject}{found} ({effort},{ended} {summary.optimizer}, seed {summary.seed})"
 
@@ -138,6 +140,16 @@ def _notes(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "next", f"tradespace explain {shlex.quote(f'{summary.study}:{knee.short_id}')}"
 
 
+def nearest_lines(summary: Summary, most: int = 3) -> list[str]:
+    """The plans that break least when nothing is feasible: what they are, what they cost, what they break."""
+    lines = []
+    for r in summary.nearest[:most]:
+        values = ", ".join(f"{m.name} {units.format(r.values[m.name], m.unit)}" for m in summary.objectives)
+        over = ", ".join(f"{name} by {amount(v)}" for name, v in r.violations.items() if v > 0)
+        lines += [f"{r.short_id} {r.text}", f"  {values}; exceeds {over}"]
+    return lines
+
+
 def gap_line(summary: Summary) -> str:
     """The certified gap in a sentence, or why there is no bound."""
     proof = summary.certificate
@@ -176,7 +188,7 @@ def baseline_lines(baseline: Baseline) -> list[str]:
     lines = [f"{baseline.name} ({baseline.id[:8]})"]
     broken = {k: v for k, v in baseline.violations.items() if v > 0}
     if broken:
-        lines.append("breaks " + ", ".join(f"{k} by {v:.1%}" for k, v in broken.items()))
+        lines.append("breaks " + ", ".join(f"{k} by {amount(v)}" for k, v in broken.items()))
     if baseline.on_front:
         lines.append("is on the front")
     elif baseline.dominated_by:

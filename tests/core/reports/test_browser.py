@@ -193,7 +193,9 @@ def test_a_phone_scrolls_in_one_direction_only(visit: Any, report: Path, tmp_pat
 
 def test_an_infeasible_search(visit: Any, make_front: Any, chain: Any, bound: Any, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render(summarise(make_front(chain, constraints=["latency<=1 us"]), bound), {}), encoding="utf-8")
+    front = make_front(chain, constraints=["latency<=1 us"])
+    path.write_text(render(summarise(front, bound), {}), encoding="utf-8")
     page = visit(path)
     assert "'latency<=1 us' binds" in page.inner_text("#notice")
-    assert not page.locator("#explore").is_visible()
+    assert page.inner_text("#plan-why") == "nearest"
+    assert page.locator("#constraints td.bad").count() == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tradespace.reports.columns import column, percent
+from tradespace.reports.columns import amount, column, percent
 
 
 def test_one_prefix_for_the_whole_column() -> None:
@@ -47,3 +47,7 @@ def test_shown_values_lead_back_to_si() -> None:
 )
 def test_changes_in_words(change: float, text: str) -> None:
     assert percent(change) == text
+
+
+def test_how_far_beyond_a_limit() -> None:
+    assert [amount(v) for v in (0.0123, 0.24, 604.0)] == ["1.23 %", "24 %", "a factor 605"]

@@ -138,9 +138,14 @@ def test_the_question_in_a_sentence(make_front: Any, chain: Any, bound: Any) -> 
 
 
 def test_an_infeasible_search_has_a_page_too(make_front: Any, chain: Any, bound: Any) -> None:
-    data = data_of(render(summarise(make_front(chain, constraints=["latency<=1 us"]), bound), {}))
-    assert data["rows"] == []
-    assert "latency<=1 us" in data["notice"]
+    front = make_front(chain, constraints=["latency<=1 us"])
+    summary = summarise(front, bound)
+    data = data_of(render(summary, explained(front, summary)))
+    assert "latency<=1 us" in data["notice"] and "no plan meets" in data["title"]
+    assert [r["id"] for r in data["rows"]] == list(front.diagnosis.nearest.ids[:8])
+    assert set(data["details"]) == {r["id"] for r in data["rows"]}
+    at = data["limits"].index("latency<=1 us")
+    assert all(r["violations"][at] > 0 for r in data["rows"])
 
 
 def test_one_objective_and_no_setting(make_front: Any, chain: Any, tmp_path: Path) -> None:

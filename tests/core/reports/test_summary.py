@@ -61,6 +61,7 @@ def test_an_infeasible_search_carries_its_diagnosis(make_front: Any, chain: Any,
     document = summary.to_json()
     assert document["front"] == []
     assert "latency<=1 us" in document["diagnosis"]
+    assert document["nearest"][0]["violations"]["latency<=1 us"] == pytest.approx(624.0)
 
 
 def test_a_search_without_a_setting(front: Any) -> None:

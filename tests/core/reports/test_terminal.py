@@ -51,7 +51,7 @@ def test_everything_a_reader_needs_is_there(summary: Any) -> None:
     text = printed(summary)
     for words in (
         "chain on box: ",
-        "4,096 designs priced",
+        "4,096 designs in",
         "no bound: the evaluator declares no structure",
         "3 substitute numbers",
         "devices.npu.dynamic_power = 5 W (a guess (ours))",
@@ -95,6 +95,8 @@ def test_an_infeasible_search_says_what_binds(make_front: Any, chain: Any, bound
     assert "no plan meets the constraints" in text
     assert "'latency<=1 us' binds" in text
     assert "certified gap" not in text
+    assert "all dgpu int4 | samples 1" in text  # the nearest plan
+    assert "exceeds latency<=1 us by a factor 625" in text
 
 
 def test_the_baseline_is_set_beside_the_front(front: Any, bound: Any, chain: Any) -> None:

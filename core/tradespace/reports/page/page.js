@@ -149,7 +149,7 @@ function drawPlans() {
         make("td", {}, make("code", {}, r.short)), ...own.map(([m, k], j) => make("td", { class: r.values[k] === best[j] ? "n best" : "n" }, shown(m, r.values[k]))),
         make("td", {}, r.why), make("td", {}, r.text));
     })));
-  $("plans-count").textContent = `${data.rows.length.toLocaleString("en-US")}, none better than another in everything`;
+  $("plans-count").textContent = data.counted;
 }
 function drawConstraints() {
   const row = data.rows[state.plan];
