@@ -11,6 +11,8 @@ import typer
 from tradespace.cli.context import json_wanted, print_json, registry_from_context
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tradespace.plugins import Registry
     from tradespace.testing.report import KitReport
 
@@ -139,9 +141,27 @@ def _by_name(subject: str, registry: Registry) -> Iterator[KitReport]:
     try:
         kind = catalogue.find_kind(subject, registry)
     except UnknownName as error:
+        module = _module_with_hooks(subject)
+        if module is not None:
+            return _file(module)
         known = sorted({*error.known, *(plugin.name for plugin in registry.plugins)})
         raise UnknownName("plugin or name", subject, known, remedy=registry.hint(subject, known)) from None
     return _of_kind(kind, subject, registry)
+
+
+def _module_with_hooks(name: str) -> Path | None:
+    """The file or folder of an importable package that is no installed plugin but has hooks; None if there is none."""
+    import importlib.util
+    from pathlib import Path
+
+    try:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+        file = Path(spec.origin or "") if spec is not None else Path()
+        if file.suffix != ".py" or "hookimpl" not in file.read_text(encoding="utf-8"):
+            return None
+    except (ImportError, OSError, ValueError):
+        return None
+    return file.parent if file.name == "__init__.py" else file
 
 
 def _by_kind(kind: str, subject: str, registry: Registry) -> Iterator[KitReport]:

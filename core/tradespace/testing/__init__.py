@@ -1,0 +1,54 @@
+"""Conformance kits for plugin authors. Each is one module; the functions below load theirs at first use.
+
+from tradespace.testing import check_optimizer
+report = check_optimizer(MyOptimizer)
+assert report.passed, str(report)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tradespace.testing.device_models import check_device_model
+    from tradespace.testing.evaluators import check_evaluator
+    from tradespace.testing.factories import check_factory
+    from tradespace.testing.kernels import check_kernel
+    from tradespace.testing.optimizers import check_optimizer
+    from tradespace.testing.report import Kit, KitReport
+    from tradespace.testing.run import check_plugin
+    from tradespace.testing.targets import check_target
+    from tradespace.testing.workloads import check_workload
+
+_HOME = {
+    "Kit": "report",
+    "KitReport": "report",
+    "check_device_model": "device_models",
+    "check_evaluator": "evaluators",
+    "check_factory": "factories",
+    "check_kernel": "kernels",
+    "check_optimizer": "optimizers",
+    "check_plugin": "run",
+    "check_target": "targets",
+    "check_workload": "workloads",
+}
+
+__all__ = [
+    "Kit",
+    "KitReport",
+    "check_device_model",
+    "check_evaluator",
+    "check_factory",
+    "check_kernel",
+    "check_optimizer",
+    "check_plugin",
+    "check_target",
+    "check_workload",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"tradespace.testing.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'tradespace.testing' has no attribute '{name}'")

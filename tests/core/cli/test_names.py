@@ -265,6 +265,18 @@ def test_check_takes_yaml_files(run: Run, tmp_path: Path) -> None:
     assert code == 0 and "workload kit" in out
 
 
+def test_check_takes_an_importable_package_that_is_not_installed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loose_plugin").mkdir()
+    code = HEAD + "def tradespace_kernels(): return {'x': 'loose_plugin.parts:X'}\n"
+    (tmp_path / "loose_plugin/__init__.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    code, out, _ = run("check", "loose_plugin")
+    assert code == 1 and "plugin kit loose_plugin: 3 checks, 3 passed" in out and "no module named" in out.lower()
+    assert run("check", "json")[0] == 2  # importable, but no plugin
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
