@@ -1,9 +1,9 @@
 """PGSAM: Pareto-guided simulated annealing with momentum.
 
-A reconstruction, not the published algorithm: only the abstract of arXiv 2602.06057v3 names it. Ours are all
-constants, the directions, the momentum per direction and the moves. Ingredients: many annealing chains, each with a
-Dirichlet direction over the normalised objectives; an archive of non-dominated designs that chains return to; moves
-that remember what they gained; geometric cooling over the budget, reheated when the archive stands still.
+A reconstruction, not the published algorithm: of arXiv 2602.06057v3 only the abstract, which names it, was in reach.
+All constants, moves and the form of the momentum are ours. Many chains anneal at once, each along a Dirichlet
+direction through the normalised objectives. Non-dominated designs go to an archive, to which chains return; moves
+remember what they gained; temperatures fall geometrically over the budget and rise when the archive stands still.
 """
 
 from __future__ import annotations
@@ -15,230 +15,230 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.designs import Designs
+from tradespace.errors import ProblemError
 from tradespace.problem import Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
+from tradespace_optimizers import pgsam_chains as chains
 from tradespace_optimizers import pgsam_moves as moves
 from tradespace_optimizers.pgsam_momentum import Momentum
+from tradespace_optimizers.relaxation import relaxed_designs
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+Rng = np.random.Generator
+
+_BUDGET = 10_000  # designs that cooling spans where the budget is not a number of designs
+_REMEMBERED = 100_000  # latest digests that are not asked again
 
 
 @dataclass(frozen=True)
 class PGSAMOptions:
-    """chains: 0 takes a fiftieth of the budget, 16 to 256."""
+    """Attributes:
+    chains: 0 takes a fiftieth of the budget, between 16 and 200.
+    warm_start: "relaxation" prices the front of the chain structure first, where there is one; "none".
+    momentum: choose reassignments by what they gained before.
+    guidance: return to the archive, and copy stretches of its members.
+    reheating: triple the temperature after 5 batches without a new archive member.
+    block_moves: set, shift and copy runs of entries.
+    return_low, return_high: share of chains that return per move, at the start and the end.
+    corner: share of the weighted maximum in a chain's energy.
+    momentum_rate, sharpness, tries, explore: learning rate; inverse temperature of the choice among ``tries`` random
+        reassignments, in mean gains; share of uniform choices.
+    end_temperature: last temperature over the first.
+    """
 
     chains: int = 0
+    warm_start: str = "relaxation"
     momentum: bool = True
     guidance: bool = True
     reheating: bool = True
     block_moves: bool = True
-    acceptance: str = "direction"  # or "domination"
+    return_low: float = 0.7
+    return_high: float = 0.7
+    corner: float = 0.3
     momentum_rate: float = 0.5
-    sharpness: float = 20.0
+    sharpness: float = 10.0
     tries: int = 24
     explore: float = 0.2
-    guide_low: float = 0.1
-    guide_high: float = 0.3
-    copy_share: float = 0.35
-    w_copy: float = 0.3
-    w_block: float = 0.1
-    w_cut: float = 0.15
-    w_swap: float = 0.05
-    tcheby: float = 0.7
-    t_end: float = 1e-3
+    end_temperature: float = 1e-3
 
 
 class PGSAM:
+    """Row r of a batch belongs to chain (chain rows told so far + r) mod C, so tells alone rebuild every chain."""
+
     Options: ClassVar[type] = PGSAMOptions
 
     def __init__(self, view: SearchView, options: PGSAMOptions) -> None:
+        _check(options)
         self._view, self._space, self._options = view, view.space, options
+        self._budget = view.evaluations or _BUDGET
+        self._count = options.chains or int(np.clip(self._budget // 50, 16, 200))
+        self.batch = self._count
         self._layout = moves.layout_of(view.space)
-        budget = view.evaluations or 10_000
-        self._chains = options.chains or int(np.clip(budget // 50, 16, 200))
-        self._budget = budget
-        self.batch = self._chains
+        plain = view.space.homogeneous()
+        self._plain = plain.take(np.linspace(0, len(plain) - 1, min(len(plain), self._count // 2)).astype(np.intp))
         m = len(view.objectives)
         self._archive = Archive(view.space, m)
+        self._members: Array = np.empty((0, view.space.width))  # codes of the archive
         most = max((lane.options for lane in self._layout.lanes), default=1)
         self._momentum = Momentum(m + 1, view.space.width, most, options.momentum_rate)
-        self._plain = view.space.homogeneous()
-        self._told = 0
-        self._codes: Array = np.empty((0, view.space.width))
-        self._objectives: Array = np.empty((0, m))
-        self._violation: Array = np.empty(0)
-        self._weights: Array = np.empty((0, m))
-        self._low: Array = np.full(m, np.inf)
-        self._high: Array = np.full(m, -np.inf)
-        self._t0 = 0.0
-        self._heat = 1.0
-        self._still = 0
+        self._first: list[tuple[Array, Scores]] = []
+        self._chains: chains.Chains | None = None
+        self._queue = plain.take(slice(0, 0))  # relaxed designs still to be priced
+        self._low, self._high = np.full(m, np.inf), np.full(m, -np.inf)
+        self._scale = chains.scale_of(self._archive, np.zeros(m), np.ones(m), options.corner)
+        self._seen: NDArray[np.uint64] = np.empty(0, np.uint64)
+        self._told = self._turn = self._still = 0
+        self._t0, self._heat = 0.0, 1.0
 
-    # -- ask --------------------------------------------------------------------------------------------------------
+    # -- ask ----------------------------------------------------------------------------------------------------------
 
-    def ask(self, n: int, rng: np.random.Generator) -> Designs:
-        if len(self._codes) < self._chains:
+    def ask(self, n: int, rng: Rng) -> Designs:
+        if self._chains is None:
             plain = self._plain.take(slice(self._told, self._told + n))
             return self._space.concat([plain, self._space.sample(n - len(plain), rng)])
-        which = (self._told + np.arange(n)) % self._chains
-        codes, weights = self._codes[which], self._weights[which]
-        return self._space.unflatten(self._propose(codes, weights, rng))
+        warm = self._queue.take(slice(0, n))
+        which = (self._turn + np.arange(n - len(warm))) % self._count
+        proposed = self._propose(self._chains.codes[which], self._chains.weights[which], rng)
+        return self._space.concat([warm, self._unseen(proposed, which, rng)])
 
-    def _propose(self, codes: Array, weights: Array, rng: np.random.Generator) -> Array:
-        o, layout = self._options, self._layout
-        names = ["reassign"] if layout.lanes else []
-        share = [1.0] if layout.lanes else []
-        if layout.long:
-            names += ["cut", "swap"]
-            share += [o.w_cut, o.w_swap]
-            if o.block_moves:
-                names += ["block"]
-                share += [o.w_block]
-        if o.guidance and o.block_moves and len(self._archive) > 1:
-            names += ["copy"]
-            share += [o.w_copy]
-        if not layout.only_choices:
-            names += ["mutate"]
-            share += [1.0]
-        kind = rng.choice(len(names), len(codes), p=np.asarray(share) / sum(share))
-        out = codes.copy()
+    def _unseen(self, codes: Array, which: Rows, rng: Rng) -> Designs:
+        """The proposed designs; those asked before, or twice in this batch, get one more random change."""
+        designs = self._space.unflatten(codes)
+        digest = designs.digest
+        again = np.ones(len(digest), bool)
+        again[np.unique(digest, return_index=True)[1]] = False
+        again = np.flatnonzero(again | np.isin(digest, self._seen))
+        if not len(again):
+            return designs
+        columns = {name: block.copy() for name, block in designs.columns.items()}
+        moved = self._space.mutate(designs.take(again), rng)
+        for name, block in columns.items():
+            block[again] = moved.columns[name]
+        return Designs(self._space, columns)
+
+    def _propose(self, codes: Array, weights: Array, rng: Rng) -> Array:
+        o, layout, out = self._options, self._layout, codes.copy()
+        names, shares = moves.kinds(layout, block_moves=o.block_moves, guides=o.guidance and len(self._archive) > 1)
+        kind = rng.choice(len(names), len(codes), p=shares)
         for k, name in enumerate(names):
             rows = np.flatnonzero(kind == k)
-            if not len(rows):
-                continue
-            here = codes[rows]
             if name == "reassign":
-                out[rows] = self._reassign(here, weights[rows], rng)
-            elif name == "cut":
-                out[rows] = moves.shift_cut(layout, here, rng)
-            elif name == "swap":
-                out[rows] = moves.swap(layout, here, rng)
-            elif name == "block":
-                out[rows] = moves.set_run(layout, here, rng)
+                out[rows] = self._reassign(codes[rows], weights[rows], rng)
             elif name == "copy":
-                guides = self._space.flatten(self._archive.designs)
-                pick = rng.integers(0, len(guides), len(rows))
-                out[rows] = moves.copy_run(layout, here, guides[pick], rng, o.copy_share)
+                guides = self._members[rng.integers(0, len(self._members), len(rows))]
+                out[rows] = moves.copy_run(layout, codes[rows], guides, rng)
             else:
-                out[rows] = moves.mutate(layout, here, rng)
-        same = np.flatnonzero((out == codes).all(axis=1))
-        if len(same):
-            out[same] = self._space.flatten(self._space.mutate(self._space.unflatten(codes[same]), rng))
+                out[rows] = moves.MOVES[name](layout, codes[rows], rng)
         return out
 
-    def _reassign(self, codes: Array, weights: Array, rng: np.random.Generator) -> Array:
-        o, n = self._options, len(codes)
-        out = codes.copy()
-        times = rng.geometric(0.6, n)
-        for t in range(min(int(times.max()), 4)):
-            rows = np.flatnonzero(times > t)
-            column, option = moves.candidates(self._layout, out[rows], o.tries, rng)
+    def _reassign(self, codes: Array, weights: Array, rng: Rng) -> Array:
+        """One to four entries take other options: random ones, or the best of several by remembered gains."""
+        o, out = self._options, codes.copy()
+        slopes, times = self._scale.slopes(weights), np.minimum(rng.geometric(0.6, len(codes)), 4)
+        for turn in range(int(times.max(initial=0))):
+            rows = np.flatnonzero(times > turn)
+            column, option = moves.candidates(self._layout, out[rows], o.tries if o.momentum else 1, rng)
             pick = np.zeros(len(rows), np.intp)
             if o.momentum:
-                full = np.concatenate([weights[rows] / self._span, np.full((len(rows), 1), 2.0)], axis=1)
-                gain = self._momentum.gain(full, out[rows], column, option)
-                scale = np.abs(gain).mean() + 1e-300
-                noisy = gain / scale * o.sharpness / 10 + rng.gumbel(size=gain.shape)
-                pick = np.where(rng.random(len(rows)) < o.explore, 0, np.argmax(noisy, axis=1))
+                gain = self._momentum.gain(slopes[rows], out[rows], column, option)
+                noisy = o.sharpness * gain / (np.abs(gain).mean() + 1e-300) + rng.gumbel(size=gain.shape)
+                pick = np.where(rng.random(len(rows)) < o.explore, 0, noisy.argmax(axis=1))
             at = np.arange(len(rows))
             out[rows, column[at, pick]] = option[at, pick]
         return out
 
-    # -- tell -------------------------------------------------------------------------------------------------------
+    # -- tell ---------------------------------------------------------------------------------------------------------
+
+    def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
+        codes = self._space.flatten(designs)
+        changed = self._archive.add(designs, scores)
+        if changed:
+            self._members = self._space.flatten(self._archive.designs)
+        self._low = np.minimum(self._low, scores.objectives.min(axis=0))
+        self._high = np.maximum(self._high, scores.objectives.max(axis=0))
+        self._scale = chains.scale_of(self._archive, self._low, self._high, self._options.corner)
+        self._seen = np.concatenate([self._seen, designs.digest])[-_REMEMBERED:]
+        self._told += len(designs)
+        if self._chains is None:
+            self._gather(codes, scores, rng)
+            return
+        warm = min(len(self._queue), len(designs))
+        self._queue = self._queue.take(slice(warm, None))
+        for begin in range(warm, len(designs), self._count):
+            part = slice(begin, begin + self._count)
+            self._anneal(codes[part], scores.objectives[part], scores.violation[part], rng)
+        self._reheat(changed)
+
+    def _gather(self, codes: Array, scores: Scores, rng: Rng) -> None:
+        """Chains start once as many designs as chains are known."""
+        self._first.append((codes, scores))
+        if self._told < self._count:
+            return
+        known = Scores(
+            np.concatenate([s.objectives for _, s in self._first]),
+            np.concatenate([s.violation for _, s in self._first])[:, None],
+            scores.prices,
+        )
+        known_codes = np.concatenate([c for c, _ in self._first])
+        self._chains = chains.start(known_codes, known, self._count, self._scale, rng)
+        self._first = []
+        if self._options.warm_start == "relaxation":
+            self._queue = relaxed_designs(self._view, known, most=self._budget // 4)
+
+    def _anneal(self, codes: Array, objectives: Array, violation: Array, rng: Rng) -> None:
+        """Each row against the chain it belongs to."""
+        assert self._chains is not None
+        now, scale = self._chains, self._scale
+        which = (self._turn + np.arange(len(codes))) % self._count
+        self._turn += len(codes)
+        change = np.concatenate(
+            [objectives - now.objectives[which], (violation - now.violation[which])[:, None]], axis=1
+        )
+        if self._options.momentum and self._layout.lanes:
+            self._momentum.learn(now.codes[which], codes, change, self._layout.columns)
+        weights = now.weights[which]
+        before = scale.energy(now.objectives[which], now.violation[which], weights)
+        delta = scale.energy(objectives, violation, weights) - before
+        self._t0 = self._t0 or chains.first_temperature(delta)
+        ok = chains.accepted(delta, self._temperature(), rng)
+        self._chains = now.at(which[ok], codes[ok], objectives[ok], violation[ok])
+        if self._options.guidance and len(self._archive):
+            self._return(which, rng)
+
+    def _return(self, which: Rows, rng: Rng) -> None:
+        """Some chains go to the archive member that is best along their direction."""
+        assert self._chains is not None
+        o, a = self._options, self._archive
+        share = o.return_low + (o.return_high - o.return_low) * self._progress
+        rows = which[rng.random(len(which)) < share]
+        to = chains.best_for(self._chains.weights[rows], a.objectives, a.violation, self._scale, rng)
+        self._chains = self._chains.at(rows, self._members[to], a.objectives[to], a.violation[to])
 
     @property
-    def _span(self) -> Array:
-        span = self._high - self._low
-        return np.where(span > 0, span, 1.0)
+    def _progress(self) -> float:
+        return min(self._told / self._budget, 1.0)
 
-    def _energy(self, objectives: Array, violation: Array, weights: Array) -> Array:
-        z = (objectives - self._low) / self._span
-        wz = weights * z
-        g = self._options.tcheby * wz.max(axis=1) * wz.shape[1] ** 0.5 + (1 - self._options.tcheby) * wz.sum(axis=1)
-        if not self._archive.feasible:
-            return violation + 0.01 * g
-        return g + np.where(violation > 0, 0.05 + 2.0 * violation, 0.0)
+    def _temperature(self) -> float:
+        return float(self._t0 * self._options.end_temperature**self._progress * self._heat)
 
-    def tell(self, designs: Designs, scores: Scores, rng: np.random.Generator) -> None:
-        codes, violation = self._space.flatten(designs), scores.violation
-        changed = self._archive.add(designs, scores)
-        self._rescale(scores)
-        if len(self._codes) < self._chains:
-            self._gather(codes, scores.objectives, violation, rng)
-        else:
-            self._anneal(codes, scores.objectives, violation, rng)
-        self._told += len(designs)
+    def _reheat(self, changed: bool) -> None:
         self._still = 0 if changed else self._still + 1
+        self._heat = max(1.0, 0.8 * self._heat)
+        if self._options.reheating and self._still and self._still % 5 == 0:
+            self._heat *= 3.0
 
-    def _rescale(self, scores: Scores) -> None:
-        source = self._archive.objectives if self._archive.feasible and len(self._archive) > 1 else scores.objectives
-        if self._archive.feasible and len(self._archive) > 1:
-            self._low, self._high = source.min(axis=0), source.max(axis=0)
-        else:
-            self._low = np.minimum(self._low, source.min(axis=0))
-            self._high = np.maximum(self._high, source.max(axis=0))
 
-    def _gather(self, codes: Array, objectives: Array, violation: Array, rng: np.random.Generator) -> None:
-        self._codes = np.concatenate([self._codes, codes])
-        self._objectives = np.concatenate([self._objectives, objectives])
-        self._violation = np.concatenate([self._violation, violation])
-        if len(self._codes) < self._chains:
-            return
-        m = objectives.shape[1]
-        weights = rng.dirichlet(np.ones(m), self._chains)
-        weights[: min(m, self._chains)] = np.eye(m)[: self._chains] * 0.98 + 0.02 / m
-        self._weights = weights
-        best = [
-            int(np.argmin(self._energy(self._objectives, self._violation, np.tile(w, (len(self._codes), 1)))))
-            for w in weights
-        ]
-        self._codes, self._objectives, self._violation = (
-            self._codes[best],
-            self._objectives[best],
-            self._violation[best],
+def _check(o: PGSAMOptions) -> None:
+    where = "options of pgsam"
+    if o.warm_start not in ("relaxation", "none"):
+        raise ProblemError("warm_start is 'relaxation' or 'none'", value=o.warm_start, where=where)
+    shares = {"return_low": o.return_low, "return_high": o.return_high, "corner": o.corner, "explore": o.explore}
+    for name, value in shares.items():
+        if not 0.0 <= value <= 1.0:
+            raise ProblemError(f"{name} is between 0 and 1", value=value, where=where)
+    if o.chains < 0 or o.tries < 1 or not 0.0 < o.end_temperature <= 1.0 or not 0.0 < o.momentum_rate <= 1.0:
+        raise ProblemError(
+            "chains >= 0, tries >= 1, 0 < end_temperature <= 1, 0 < momentum_rate <= 1", value=o, where=where
         )
-
-    def _anneal(self, codes: Array, objectives: Array, violation: Array, rng: np.random.Generator) -> None:
-        c = self._chains
-        for start in range(0, len(codes), c):
-            part = slice(start, start + c)
-            which = (self._told + np.arange(start, min(start + c, len(codes)))) % c
-            self._one(which, codes[part], objectives[part], violation[part], rng)
-
-    def _one(
-        self, which: NDArray[np.intp], codes: Array, objectives: Array, violation: Array, rng: np.random.Generator
-    ) -> None:
-        o = self._options
-        change = np.concatenate(
-            [objectives - self._objectives[which], (violation - self._violation[which])[:, None]], axis=1
-        )
-        if o.momentum and self._layout.lanes:
-            self._momentum.learn(self._codes[which], codes, change, self._layout.columns)
-        w = self._weights[which]
-        before = self._energy(self._objectives[which], self._violation[which], w)
-        after = self._energy(objectives, violation, w)
-        delta = after - before
-        worse = delta[delta > 0]
-        if self._t0 == 0.0 and len(worse):
-            self._t0 = float(np.median(worse)) / np.log(1 / 0.8)
-        frac = min(self._told / self._budget, 1.0)
-        t = self._t0 * o.t_end**frac * self._heat
-        accept = (delta <= 0) | (rng.random(len(delta)) < np.exp(-np.maximum(delta, 0) / max(t, 1e-300)))
-        rows = which[accept]
-        self._codes[rows], self._objectives[rows], self._violation[rows] = (
-            codes[accept],
-            objectives[accept],
-            violation[accept],
-        )
-        if o.guidance and len(self._archive):
-            go = np.flatnonzero(rng.random(len(which)) < o.guide_low + (o.guide_high - o.guide_low) * frac)
-            self._return(which[go], rng)
-
-    def _return(self, which: NDArray[np.intp], rng: np.random.Generator) -> None:
-        a = self._archive
-        pool = self._space.flatten(a.designs)
-        for c in which:
-            e = self._energy(a.objectives, a.violation, np.tile(self._weights[c], (len(a), 1)))
-            best = int(np.argmin(e))
-            self._codes[c], self._objectives[c], self._violation[c] = pool[best], a.objectives[best], a.violation[best]

@@ -6,6 +6,7 @@ they say themselves (`Variable.mutate`). Every result goes through `Space.unflat
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,23 @@ def layout_of(space: Space) -> Layout:
     spans = tuple((start, v.width) for start, v in zip(starts, space.variables, strict=True))
     whole = tuple(type(v).__name__ in ("Permutation", "Composition") for v in space.variables)
     return Layout(space, lanes, np.concatenate(columns or empty), np.concatenate(options or empty), spans, whole)
+
+
+SHARES: Mapping[str, float] = {"reassign": 1.0, "cut": 0.15, "swap": 0.05, "block": 0.1, "copy": 0.3, "mutate": 1.0}
+"""How often each kind is tried, relative to the others that apply (tuned on the chains of bench/optimizers.py)."""
+
+
+def kinds(layout: Layout, *, block_moves: bool, guides: bool) -> tuple[list[str], Array]:
+    """The kinds of moves that make sense here, and their probabilities."""
+    names = ["reassign"] if layout.lanes else []
+    if layout.long:
+        names += ["swap", *(("cut", "block") if block_moves else ())]
+    if guides and block_moves:
+        names += ["copy"]
+    if not layout.only_choices or not layout.lanes:
+        names += ["mutate"]
+    share = np.asarray([SHARES[name] for name in names])
+    return names, share / share.sum()
 
 
 def candidates(layout: Layout, codes: Array, k: int, rng: Rng) -> tuple[Rows, Rows]:
@@ -126,10 +144,10 @@ def copy_run(layout: Layout, codes: Array, guides: Array, rng: Rng, share: float
     return np.where(take, guides, codes)
 
 
-def mutate(layout: Layout, codes: Array, rng: Rng, rate: float | None = None) -> Array:
+def mutate(layout: Layout, codes: Array, rng: Rng) -> Array:
     """Any kind of variable, as `Space.mutate` says."""
     space = layout.space
-    return space.flatten(space.mutate(space.unflatten(codes), rng, rate))
+    return space.flatten(space.mutate(space.unflatten(codes), rng))
 
 
 def _by_lane(lanes: tuple[Lane, ...], n: int, rng: Rng) -> list[tuple[Lane, Rows]]:
@@ -146,3 +164,11 @@ def _fill(out: Array, rows: Rows, lane: Lane, low: NDArray[Any], length: NDArray
     inside = (place >= low[:, None]) & (place < (low + length)[:, None])
     block = out[rows, lane.start : lane.start + lane.width]
     out[rows, lane.start : lane.start + lane.width] = np.where(inside, value[:, None], block)
+
+
+MOVES: Mapping[str, Callable[[Layout, Array, Rng], Array]] = {
+    "swap": swap,
+    "cut": shift_cut,
+    "block": set_run,
+    "mutate": mutate,
+}
