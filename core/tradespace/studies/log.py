@@ -187,11 +187,15 @@ class Store:
             summary=jsontext.load(row["summary"], where) if row["summary"] else {},
         )
 
-    def resume(self, study: StudyRecord, *, take_over: bool = False) -> StudyLog:
-        """Claim a study to append to it. ``take_over``: even if its process may still run (it then stops).
+    def resume(self, study: StudyRecord, *, take_over: bool = False) -> tuple[StudyLog, StudyRecord]:
+        """Claim a study to append to it, and read it again: from here on nobody else can have added to it.
+
+        Args:
+            study: as it was loaded.
+            take_over: even if its process may still run (it then stops at its next batch).
 
         Raises:
-            StudyError: the study is being written, or was written since ``study`` was loaded.
+            StudyError: the study is being written, or somebody has claimed it since ``study`` was loaded.
         """
         if study.status == "running" and not take_over:
             raise StudyError(
@@ -206,10 +210,11 @@ class Store:
                 raise taken(study.name, row["writer"], self.shown)
             change = sa.update(_STUDIES).where(_STUDIES.c.id == row["id"])
             connection.execute(change.values(status="running", writer=claim, finished=None, summary=None, front=None))
-        log = StudyLog(self.engine, study.name, int(row["id"]), claim, study.keeps_designs)
-        log.next = len(study.batches)
-        log.held = np.sort(study.front.designs.digest)
-        return log
+        now = self.load(study.name)
+        log = StudyLog(self.engine, now.name, int(row["id"]), claim, now.keeps_designs)
+        log.next = len(now.batches)
+        log.held = np.sort(now.front.designs.digest)
+        return log, now
 
     def recall(self, study: StudyRecord, number: int, space: Space) -> Recalled | None:
         """Batch ``number`` of a study as the search loop wants it back; None past its end."""

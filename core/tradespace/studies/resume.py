@@ -92,7 +92,7 @@ def resume(
         changed = ["the problem has other metrics, objectives, constraints or decision variables"]
         raise _changed(study.name, changed, store.shown)
     optimizer = _optimizer(study.spec, problem, registry)
-    log = store.resume(study, take_over=take_over)
+    log, study = store.resume(study, take_over=take_over)
     replay = LogReplay(store, study, problem.space, study.seconds)
     return _search(log, study.spec, problem, optimizer, observers, replay)
 

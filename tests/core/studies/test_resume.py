@@ -204,3 +204,31 @@ def test_seconds_go_on_from_the_log(store: Store, chain: ModuleType, registry: R
     resumed = resuming.resume(store, "a", registry, problem=chain.problem())
     assert 1000 < resumed.seconds < 1100
     assert (np.diff(store.load("a").history[:, 1]) > 0).all()
+
+
+def test_batches_written_while_the_problem_was_rebuilt_are_seen(
+    store: Store, chain: ModuleType, registry: Registry, spec: StudySpec
+) -> None:
+    """A running study goes on until it is claimed; what it wrote meanwhile is replayed, not asked again."""
+    from tradespace.search.api import make_optimizer, view_of
+    from tradespace.search.loop import run
+    from tradespace.studies import Provenance
+
+    problem = chain.problem(noise=True)
+    log = store.create("a", spec, Provenance.of(None, registry), problem)
+    early: list[Any] = []
+
+    class Other:
+        def batch(self, batch: Any) -> None:
+            if batch.index == 3:
+                early.append(store.load("a"))
+            if batch.index == 9:
+                _, now = store.resume(early[0], take_over=True)
+                assert len(now.batches) == 10
+
+    optimizer = make_optimizer("random", {}, view_of(problem, spec.budget), registry)
+    with pytest.raises(StudyError, match="one process at a time"), log:
+        run(problem, optimizer, spec.budget, spec.seed, name="random", batch=30, observers=[log, Other()])
+    again = chain.problem(noise=True)
+    resuming.resume(store, "a", registry, problem=again, take_over=True)
+    assert len(again.evaluator.priced) == 600 - 300
