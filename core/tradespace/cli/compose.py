@@ -27,6 +27,7 @@ STORAGES: Mapping[str, Mapping[str, Any]] = {
     "default": {"url": None, "keep_designs": False},
     "designs": {"url": None, "keep_designs": True},  # every design and price in the log, for pure evaluators too
 }
+_NOISE = ("full_key", "object_type", "Config search path", "provider=")
 _GROUP_KEYS = ("workload", "target", "optimizer", "budget", "storage")
 
 
@@ -193,7 +194,7 @@ def _refusals() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-        message = " ".join(dict.fromkeys(line for line in lines if not line.startswith(("full_key", "object_type"))))
+        message = " ".join(dict.fromkeys(line for line in lines if not line.startswith(_NOISE)))
         raise InputError(
             "hydra cannot take these overrides",
             value=message[:400],

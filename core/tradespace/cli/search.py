@@ -6,12 +6,12 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tradespace.cli.context import current, json_wanted, print_json, registry_from_context
-from tradespace.errors import TradespaceError
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -48,7 +48,7 @@ def search(
     registry = registry_from_context()
     words = list(overrides or [])
     rewritten = rewrite(words, compose.group_names(registry), compose.fits, sweep=multirun)
-    task = Task(current().plugins, _command(words, multirun), profile, multirun)
+    task = Task(_absolute(current().plugins), _command(words, multirun), profile, multirun, quiet=json_wanted())
     with compose.hydra_session(registry, rewritten.files) as hydra:
         if cfg:
             return _show_config(compose.compose(hydra, rewritten.arguments, sweep=multirun))
@@ -64,7 +64,7 @@ class Outcome:
     summary: Summary | None
     profile: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-    error: TradespaceError | None = None
+    error: Exception | None = None
     storage: str = ""
 
 
@@ -77,6 +77,7 @@ class Task:
     command: str
     profile: bool = False
     sweep: bool = False
+    quiet: bool = False
     done: list[Outcome] = field(default_factory=list)
 
     def __call__(self, config: Any) -> Outcome:
@@ -89,15 +90,25 @@ class Task:
             request = request_of(config, self.plugins, self.command)
             summary = run_search(request, self._registry(), watch=watch)
             outcome = Outcome(summary, *_profile(watch), storage=request.database)
-        except TradespaceError as error:  # hydra prints on errors of its own accord; ours are reported outside
+        except Exception as error:  # hydra would print something of its own; everything is reported outside
             outcome = Outcome(None, error=error)
         self.done.append(outcome)
+        if self.sweep and not self.quiet:
+            self._say(outcome)
         if self.sweep and outcome.summary is not None and outcome.summary.interrupted:
             raise KeyboardInterrupt
         return outcome
 
+    @staticmethod
+    def _say(outcome: Outcome) -> None:
+        """One line a finished run: a sweep may take long."""
+        from tradespace.reports.terminal import headline
+
+        if outcome.summary is not None:
+            print(headline(outcome.summary), flush=True)
+
     def _registry(self) -> Registry:
-        if current().plugins == self.plugins:
+        if _absolute(current().plugins) == self.plugins:
             return registry_from_context()
         from tradespace.plugins import Registry
 
@@ -106,6 +117,11 @@ class Task:
 
 def _profile(watch: Stopwatch | None) -> tuple[tuple[str, ...], Mapping[str, float]]:
     return (tuple(watch.lines()), watch.to_json()) if watch is not None else ((), {})
+
+
+def _absolute(plugins: tuple[str, ...]) -> tuple[str, ...]:
+    """A study remembers its plugin files; it may be resumed from another folder."""
+    return tuple(str(Path(plugin).absolute()) for plugin in plugins)
 
 
 def _command(words: list[str], multirun: bool) -> str:
@@ -160,7 +176,9 @@ def _sweep(hydra: Any, arguments: tuple[str, ...], task: Task) -> int:
         interrupted, outcomes = True, task.done
     errors = [str(o.error) for o in outcomes if o.error is not None]
     codes = [_code(outcome) for outcome in outcomes]
-    if not errors or len(errors) < len(outcomes):
+    if len(errors) < len(outcomes):
+        if not json_wanted():
+            print()
         _compare([o for o in outcomes if o.summary is not None], errors)
     elif json_wanted():
         print_json({"error": {"type": "InputError", "message": errors[0]}, "errors": errors})
