@@ -24,11 +24,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace import plugins
 from tradespace.costs.binding import Binding, accepts, bind
 from tradespace.costs.evaluator import TablesEvaluator
 from tradespace.costs.options import read_options
 from tradespace.costs.tables import OPTIONS, common_metrics, device_metrics, extra_metrics, rules
-from tradespace.plugins import Registry, registry
+from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric
 from tradespace.targets.model import Sourced
 
@@ -68,12 +69,16 @@ class QEILFactory:
         return answer if isinstance(answer, Declined) else True
 
     def bind(
-        self, workload: Any, target: Any, options: Mapping[str, Any], names: Registry | None = None
+        self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
     ) -> TablesEvaluator:
-        """Raises `UnknownName` or `ProblemError` for options that do not fit."""
-        names = names or registry()
-        chosen = read_options(options, (*OPTIONS, *SWITCHES), names)
-        binding = bind(workload, target, chosen, names, compute_share=constant("a"))
+        """Device models and formats come from ``registry`` (default: the installed plugins).
+
+        Raises:
+            UnknownName, ProblemError: options that do not fit.
+        """
+        found = registry or plugins.registry()
+        chosen = read_options(options, (*OPTIONS, *SWITCHES), found)
+        binding = bind(workload, target, chosen, found, compute_share=constant("a"))
         pressure = constant("c") if chosen.cpq else 0.0
         return TablesEvaluator(
             binding,

@@ -8,11 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace import plugins
 from tradespace.costs import kernel
 from tradespace.costs.binding import Binding, accepts, bind
 from tradespace.costs.evaluator import TablesEvaluator
 from tradespace.costs.options import read_options
-from tradespace.plugins import Registry, registry
+from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric
 
 OPTIONS = ("per", "placement", "schedule", "kv_precision", "precisions", "samples")
@@ -37,12 +38,16 @@ class TablesFactory:
         return answer if isinstance(answer, Declined) else True
 
     def bind(
-        self, workload: Any, target: Any, options: Mapping[str, Any], names: Registry | None = None
+        self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
     ) -> TablesEvaluator:
-        """Raises `UnknownName` or `ProblemError` for options that do not fit."""
-        names = names or registry()
-        chosen = read_options(options, OPTIONS, names)
-        binding = bind(workload, target, chosen, names, compute_share=COMPUTE_SHARE)
+        """Device models and formats come from ``registry`` (default: the installed plugins).
+
+        Raises:
+            UnknownName, ProblemError: options that do not fit.
+        """
+        found = registry or plugins.registry()
+        chosen = read_options(options, OPTIONS, found)
+        binding = bind(workload, target, chosen, found, compute_share=COMPUTE_SHARE)
         metrics = (*common_metrics(chosen.schedule), *device_metrics(binding), *extra_metrics(binding))
         return TablesEvaluator(binding, rules(chosen.schedule), metrics, name="tables", given=dict(options))
 
