@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,27 +50,32 @@ def runs(names: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
     return [(a if a == b else f"{a}..{b}", text) for a, b, text in spans]
 
 
+def describer(space: Space, most: int = MAX_RUNS) -> Callable[[Mapping[str, Any]], str]:
+    """Turns designs as `Designs.show` gives them into one line each; one of many runs is given as counts."""
+    groups = groups_of((v.name, () if v.length is None else entry_names(space, v.name)) for v in space.variables)
+    return lambda design: " | ".join(part for group in groups for part in _parts(group, design, most))
+
+
 def describe(space: Space, design: Mapping[str, Any], most: int = MAX_RUNS) -> str:
-    """A design as `Designs.show` gives it, in one line; one of many runs is given as counts."""
-    parts: list[str] = []
-    variables = [(v.name, () if v.length is None else entry_names(space, v.name)) for v in space.variables]
-    for group in groups_of(variables):
-        if not group.entries:
-            parts.append(f"{group.names[0]} {_plain(design[group.names[0]])}")
-            continue
-        texts = [" ".join(_plain(design[v][i]) for v in group.names) for i in range(len(group.entries))]
-        spans = runs(group.entries, texts)
-        if len(spans) == 1:
-            parts.append(f"all {spans[0][1]}")
-        elif len(spans) <= most:
-            parts += [f"{span} {text}" for span, text in spans]
-        else:
-            counts = Counter(texts).most_common()
-            parts += [f"{count}× {text}" for text, count in counts[:most]]
-            parts += [f"{sum(c for _, c in counts[most:])} others"] if len(counts) > most else []
-            parts[-1] += f" (in {len(spans)} runs)"
-    return " | ".join(parts)
+    """One design in one line."""
+    return describer(space, most)(design)
+
+
+def _parts(group: Group, design: Mapping[str, Any], most: int) -> list[str]:
+    if not group.entries:
+        return [f"{group.names[0]} {_plain(design[group.names[0]])}"]
+    texts = [" ".join(row) for row in zip(*(map(_plain, design[v]) for v in group.names), strict=True)]
+    spans = runs(group.entries, texts)
+    if len(spans) == 1:
+        return [f"all {spans[0][1]}"]
+    if len(spans) <= most:
+        return [f"{span} {text}" for span, text in spans]
+    counts = Counter(texts).most_common()
+    parts = [f"{count}× {text}" for text, count in counts[:most]]
+    parts += [f"{sum(c for _, c in counts[most:])} others"] if len(counts) > most else []
+    parts[-1] += f" (in {len(spans)} runs)"
+    return parts
 
 
 def _plain(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return value if type(value) is str else f"{value:.4g}" if isinstance(value, float) else str(value)

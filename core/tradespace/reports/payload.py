@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tradespace import units
 from tradespace.plans import Plan, PlanRow
 from tradespace.reports.columns import Column, column
@@ -121,9 +123,11 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
         cards.append({"label": f"{'highest' if m.direction == 'max' else 'lowest'} {m.name}", "value": value})
         cards[-1]["note"] = f"plan {best.short_id}"
     proof = summary.certificate
-    gap = "no bound" if proof.gap is None else f"≤ {max(proof.gap, 0.0) * 100:.2g} %"
-    cards.append({"label": "certified gap", "value": gap, "note": proof.method})
-    cards.append({"label": "hypervolume", "value": f"{summary.hypervolume:.4f}", "note": "share of the reference box"})
+    if summary.rows:
+        gap = "no bound" if proof.gap is None else f"≤ {max(proof.gap, 0.0) * 100:.2g} %"
+        volume = f"{summary.hypervolume:.4f}"
+        cards.append({"label": "certified gap", "value": gap, "note": proof.method})
+        cards.append({"label": "hypervolume", "value": volume, "note": "share of the reference box"})
     effort = f"{units.format(summary.seconds, 's', digits=2)}, {summary.optimizer}, seed {summary.seed}"
     cards.append({"label": "designs priced", "value": f"{summary.evaluations:,}", "note": effort})
     count = len(summary.substitutes)
@@ -150,18 +154,21 @@ def _measure(m: Measure, c: Column, summary: Summary) -> dict[str, Any]:
 def _rows(summary: Summary) -> list[dict[str, Any]]:
     options = {d.name: {o: i for i, o in enumerate(d.options)} for d in summary.decisions if d.options and d.entries}
     names = [m.name for m in summary.measures]
+    rows = summary.rows or summary.nearest
+    values = _rounded([[r.values[n] for n in names] for r in rows])
+    violations = _rounded([list(r.violations.values()) for r in rows])
     return [
         {
             "id": r.id,
             "short": r.short_id,
             "why": r.why,
             "text": r.text,
-            "values": [_round(r.values[n]) for n in names],
-            "violations": [_round(v) for v in r.violations.values()],
+            "values": values[i],
+            "violations": violations[i],
             "codes": {n: [known[str(v)] for v in r.design[n]] for n, known in options.items()},
             "command": f"tradespace explain {summary.study}:{r.short_id}" if summary.study and summary.rows else "",
         }
-        for r in summary.rows or summary.nearest
+        for i, r in enumerate(rows)
     ]
 
 
@@ -234,6 +241,19 @@ def _thin(points: list[Any]) -> list[Any]:
         return points
     step = (len(points) - 1) / (HISTORY - 1)
     return [points[round(i * step)] for i in range(HISTORY)]
+
+
+def _rounded(rows: list[list[float]]) -> list[list[float]]:
+    """`_round` of a whole table at once: a front has a hundred thousand numbers."""
+    table = np.asarray(rows, np.float64)
+    if not table.size:
+        return rows
+    places = 6 - np.floor(np.log10(np.abs(table), where=table != 0, out=np.zeros_like(table))).clip(-290, 290)
+    unit = 10.0 ** np.abs(places)  # a power of ten below 10^22 is exact, its inverse is not
+    with np.errstate(over="ignore"):
+        rounded = np.where(places >= 0, np.rint(table * unit) / unit, np.rint(table / unit) * unit)
+    found: list[list[float]] = np.where(np.isfinite(rounded), rounded, table).tolist()
+    return found
 
 
 def _round(value: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradespace.designs import short_ids
-from tradespace.reports.describe import describe, entry_names
+from tradespace.reports.describe import describer, entry_names
 
 if TYPE_CHECKING:
     from tradespace.baseline import Baseline
@@ -246,11 +246,11 @@ def _rows(
     columns = [(o.name, natural[:, m].tolist()) for m, o in enumerate(problem.objectives)]
     columns += [(name, v.tolist()) for name, v in scores.prices.columns.items() if name not in problem.names]
     broken = list(zip(problem.violation_names(scores.prices), scores.violations.T.tolist(), strict=True))
-    rows = []
+    rows, text = [], describer(problem.space)
     for i, full in enumerate(designs.ids):
         design = designs.show(i)
         values, violations = {n: c[i] for n, c in columns}, {n: c[i] for n, c in broken}
-        rows.append(Row(full, short[i], values, design, violations, describe(problem.space, design), why.get(i, "")))
+        rows.append(Row(full, short[i], values, design, violations, text(design), why.get(i, "")))
     return tuple(rows)
 
 

@@ -6,11 +6,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tradespace.errors import TradespaceError
 from tradespace.reports.html import embedded, explained, render, write, write_report
-from tradespace.reports.payload import HISTORY, payload, question
+from tradespace.reports.payload import HISTORY, _round, _rounded, payload, question
 from tradespace.reports.summary import Files, summarise
 
 EVIL = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\u2028&"
@@ -127,6 +128,15 @@ def test_a_long_history_is_thinned_and_keeps_its_ends(summary: Any) -> None:
     history = payload(replace(summary, history=long), {})["history"]
     assert len(history) == HISTORY
     assert history[0][0] == 0 and history[-1][0] == 4999
+
+
+def test_tables_are_rounded_like_single_numbers() -> None:
+    rng = np.random.default_rng(0)
+    table = (rng.standard_normal((200, 5)) * 10.0 ** rng.integers(-30, 30, (200, 5))).tolist()
+    table += [[0.0, -0.0, 1e300, 1e-300, 1234567.5]]
+    np.testing.assert_allclose(_rounded(table), [[_round(v) for v in row] for row in table], rtol=2e-7)
+    assert max(len(repr(v)) for row in _rounded(table[:200]) for v in row) <= 14  # that is the point
+    assert _rounded([]) == [] and _rounded([[], []]) == [[], []]
 
 
 def test_the_question_in_a_sentence(make_front: Any, chain: Any, bound: Any) -> None:

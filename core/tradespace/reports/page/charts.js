@@ -12,7 +12,7 @@ function layout(more) {
     margin: { l: 56, r: 12, t: 8, b: 44 }, hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink") }, align: "left" },
     showlegend: false, xaxis: { ...axis }, yaxis: { ...axis },
   };
-  for (const [key, value] of Object.entries(more)) base[key] = key.endsWith("axis") ? { ...base[key], ...value } : value;
+  for (const [key, value] of Object.entries(more)) base[key] = key.endsWith("axis") ? { ...base[key], ...value, title: { ...base[key].title, ...value.title } } : value;
   return base;
 }
 
