@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 100
+"""Columns where the output is no terminal and ``COLUMNS`` says nothing."""
 
 
 def safe(text: object) -> str:
@@ -15,16 +24,18 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], numeri
     from rich.table import Table
     from rich.text import Text
 
-    from tradespace.reports.terminal import make_console
-
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in headers:
         last = header == headers[-1]
-        justify = "right" if header in numeric else "left"
-        table.add_column(header, justify=justify, no_wrap=not last, overflow="fold" if last else "ellipsis")  # type: ignore[arg-type]
+        table.add_column(
+            header,
+            justify="right" if header in numeric else "left",
+            no_wrap=not last,
+            overflow="fold" if last else "ellipsis",
+        )
     for row in rows:
         table.add_row(*(Text(safe(cell)) for cell in row))
-    make_console().print(table)
+    _console().print(table)
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
@@ -32,21 +43,25 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from tradespace.reports.terminal import make_console
-
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for label, value in pairs:
         if value not in (None, "", (), [], {}):
-            grid.add_row(Text(label), Text(safe(value)))
-    make_console().print(grid)
+            grid.add_row(Text(safe(label)), Text(safe(value)))
+    _console().print(grid)
 
 
 def print_heading(text: str) -> None:
     """A bold line."""
     from rich.text import Text
 
-    from tradespace.reports.terminal import make_console
+    _console().print(Text(safe(text), style="bold"))
 
-    make_console().print(Text(safe(text), style="bold"))
+
+def _console() -> Console:
+    """As `tradespace.reports.terminal.make_console`, which needs numpy for its tables of plans."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)

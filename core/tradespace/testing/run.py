@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import PluginError, TradespaceError
-from tradespace.plugins import NOUNS, PluginStatus, Registry
+from tradespace.plugins import NOUNS, PluginStatus, Registry, foreign
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAIRS = 4
 """Pairs of workload and target that an evaluator factory is tried on at most; two of them are searched for faults."""
-KINDS = ("optimizers", "evaluators", "device_models", "kernels")
+KINDS = ("optimizers", "evaluators", "device_models", "kernels", "readers")
 """Groups that have a kit of their own. All others are only imported."""
 
 _MARKS: Mapping[str, tuple[str, ...]] = {
@@ -24,6 +24,7 @@ _MARKS: Mapping[str, tuple[str, ...]] = {
     "factories": ("accepts", "bind"),
     "device_models": ("constants", "runs", "table"),
     "kernels": ("inputs", "reference", "run"),
+    "readers": ("recognises", "read"),
     "evaluators": ("space", "metrics", "price"),
 }
 
@@ -44,7 +45,8 @@ def check_name(group: str, name: str, registry: Registry) -> Iterator[KitReport]
     """A registered name: that it imports, then the kit of its group."""
     report = NAME_KIT.run(NameSubject(group, name, registry), f"{NOUNS[group]} '{name}'")
     yield report
-    if group in KINDS and report.checks[0].outcome == "passed":
+    broken = {check.name for check in report.failures}
+    if group in KINDS and not broken & {"can_be_imported", "can_be_built"}:
         yield from check_object(registry.load(group, name), name, registry, group)
 
 
@@ -92,6 +94,9 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
     kind = kind or kind_of(subject)
     if kind == "evaluators" and hasattr(subject, "bind"):
         kind = "factories"
+    if kind not in ("optimizers", "device_models") and isinstance(subject, type):
+        with foreign(f"building {label}"):
+            subject = subject()
     if kind == "optimizers":
         from tradespace.testing.optimizers import check_optimizer
 
@@ -101,13 +106,17 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
     elif kind == "kernels":
         from tradespace.testing.kernels import check_kernel
 
-        yield check_kernel(subject() if isinstance(subject, type) else subject, label)
+        yield check_kernel(subject, label)
+    elif kind == "readers":
+        from tradespace.testing.readers import check_reader
+
+        yield check_reader(subject, label)
     elif kind == "factories":
-        yield from _check_factory(subject() if isinstance(subject, type) else subject, label, registry)
+        yield from _check_factory(subject, label, registry)
     else:
         from tradespace.testing.evaluators import check_evaluator
 
-        yield check_evaluator(subject() if isinstance(subject, type) else subject, label)
+        yield check_evaluator(subject, label)
 
 
 def _problem_for(optimizer: Any, registry: Registry) -> Problem | None:
@@ -251,6 +260,17 @@ def can_be_imported(subject: NameSubject) -> None:
     subject.registry.load(subject.group, subject.name)
 
 
+def can_be_built(subject: NameSubject) -> None:
+    """A class of which tradespace makes an instance needs no arguments for it."""
+    if subject.group not in ("readers", "evaluators", "device_models", "kernels"):
+        not_applicable(f"{subject.group} are not built without arguments")
+    try:
+        found = subject.registry.load(subject.group, subject.name)
+    except TradespaceError:
+        not_applicable("cannot be imported")
+    found()
+
+
 def is_documented(subject: NameSubject) -> None:
     """What it stands for has a docstring (or, if it is a value, a `meaning`): `tradespace show` prints it."""
     try:
@@ -263,4 +283,4 @@ def is_documented(subject: NameSubject) -> None:
 
 
 PLUGIN_KIT: Kit[PluginSubject] = Kit("plugin kit", (loads, claims_no_taken_name, brings_something))
-NAME_KIT: Kit[NameSubject] = Kit("registration kit", (can_be_imported, is_documented))
+NAME_KIT: Kit[NameSubject] = Kit("registration kit", (can_be_imported, can_be_built, is_documented))

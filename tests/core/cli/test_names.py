@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,16 +115,22 @@ def test_every_kind_can_be_listed(run: Run, document: Any, kind: str) -> None:
     assert isinstance(document("list", kind)["names"], list)
 
 
-def test_an_optimizer_is_described_without_importing_it(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
+def test_an_optimizer_is_described_without_importing_it() -> None:
     code = (
         "import sys; from tradespace.cli import main; main(['list', 'optimizers']);"
         "print(sorted({'pymoo', 'optuna', 'numba', 'sqlalchemy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]" and "nsga2" in done.stdout
+
+
+def test_listing_plugins_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tradespace.cli import main; main(['plugins']);"
+        "print(sorted({'numpy', 'yaml', 'numba', 'sqlalchemy', 'pymoo'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_metrics_are_listed_for_a_pair(run: Run, document: Any) -> None:
@@ -222,7 +230,7 @@ def test_show_refuses_unknown_names(run: Run, words: tuple[str, ...], message: s
 
 def test_check_counts_and_passes(run: Run, document: Any) -> None:
     code, out, _ = run("check", "random")
-    assert code == 0 and "random: 2 kits, 22 checks, 22 passed, 0 failed" in out
+    assert code == 0 and "random: 2 kits, 23 checks, 22 passed, 0 failed, 1 not applicable" in out
     found = document("check", "tradespace.costs.roofline:Roofline")
     assert found["passed"] and [kit["kit"] for kit in found["kits"]] == ["device model kit"]
     assert all(check["rule"] and check["outcome"] for kit in found["kits"] for check in kit["checks"])
@@ -254,6 +262,19 @@ def test_check_takes_objects_that_nobody_registered(run: Run, tmp_path: Path, mo
     for subject in ("loose_evaluator:Mine", "loose_evaluator:instance"):
         code, out, _ = run("check", subject)
         assert code == 0 and f"evaluator kit {subject}: 13 checks" in out
+
+
+def test_check_goes_on_after_a_class_that_cannot_be_built(document: Any, tmp_path: Path) -> None:
+    file = tmp_path / "stuck.py"
+    file.write_text(
+        HEAD
+        + "def tradespace_evaluators(): return {'stuck': 'stuck:Stuck'}\n"
+        + "@hookimpl\ndef tradespace_kernels(): return {'other': 'stuck:Stuck'}\n\n"
+        + "class Stuck:\n    '''Needs a key.'''\n    def __init__(self): raise SystemExit('no key')\n"
+    )
+    found = document("check", str(file), code=1)
+    failed = [(kit["subject"], c["name"]) for kit in found["kits"] for c in kit["checks"] if c["outcome"] == "failed"]
+    assert failed == [("evaluator 'stuck'", "can_be_built"), ("kernel 'other'", "can_be_built")]
 
 
 def test_check_takes_yaml_files(run: Run, tmp_path: Path) -> None:

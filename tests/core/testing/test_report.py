@@ -91,7 +91,8 @@ def test_ctrl_c_ends_a_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["optimizers", "evaluators", "factories", "workloads", "targets", "device_models", "kernels"]
+    "module",
+    ["optimizers", "evaluators", "factories", "workloads", "targets", "device_models", "kernels", "readers", "run"],
 )
 def test_every_check_states_its_rule(module: str) -> None:
     import importlib
