@@ -81,7 +81,7 @@ def read_published(path: Path) -> Published:
     ours = document.get("ours") or []
     if not isinstance(ours, list):
         raise InputError("'ours' is a list of sentences", value=type(ours).__name__, where=str(path))
-    system = str(document.get("system") or path.parent.name)
+    system = str(document.get("system") or (path.resolve().parent.name if path.stem == "published" else path.stem))
     texts = {key: " ".join(str(document.get(key) or "").split()) for key in ("title", "source", "question")}
     rows = tuple(_row_or_broken(item, document, f"{path.name} row {at + 1}") for at, item in enumerate(raw))
     return Published(system, path, ours=tuple(str(s) for s in ours), rows=_distinct(rows), **texts)
