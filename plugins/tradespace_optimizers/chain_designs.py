@@ -1,4 +1,4 @@
-"""From paths of chain states to designs, and which limits a label has to carry."""
+"""From paths of chain states to designs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,3 @@ def designs_of(space: Space, structure: Structure, states: NDArray[np.intp]) -> 
     for name in reversed(structure.variables):
         rest, columns[name] = np.divmod(rest, len(space[name].options))  # type: ignore[attr-defined]
     return space.designs(columns)
-
-
-def open_limits(structure: Structure) -> tuple[str, ...]:
-    """Limits that some path can break; the others hold by themselves."""
-    return tuple(name for name, (unary, limit) in structure.limits.items() if unary.max(axis=1).sum() > limit)

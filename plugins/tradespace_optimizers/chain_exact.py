@@ -7,6 +7,7 @@ minorants the asked designs are those of the lower bound, priced truly by the lo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,8 +17,8 @@ from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores, Structure
 from tradespace.search.contract import SearchView
-from tradespace.search.labels import ChainArrays, chain_of, label_front, spread_order
-from tradespace_optimizers.chain_designs import designs_of, open_limits
+from tradespace.search.labels import ChainArrays, Limit, chain_of, label_front, limits_of, spread_order
+from tradespace_optimizers.chain_designs import designs_of
 
 _MOST_QUANTITIES = 6
 _PATIENCE = 4  # times the labels of about a second
@@ -44,10 +45,10 @@ class ChainExact:
 
     def __init__(self, view: SearchView, options: ChainExactOptions) -> None:
         structure = _checked(view)
-        limits = () if options.relax_limits else open_limits(structure)
+        limits = {} if options.relax_limits else _open_limits(structure)
         if len(view.objectives) + len(limits) > _MOST_QUANTITIES:
-            limits = ()
-        chain = chain_of(structure, view.objectives, limits)
+            limits = {}
+        chain = chain_of(structure, view.objectives, list(limits.values()))
         budget = options.labels or _PATIENCE * chain.label_budget()
         front = label_front(chain, merge="design", scale=_scale(chain), budget=budget, epsilon=options.epsilon)
         if not len(front.values) and limits:  # nothing fits: ask what is best without the limits
@@ -91,10 +92,14 @@ def _scale(chain: ChainArrays) -> np.ndarray:
     return np.where(span > 0, span, 1.0)
 
 
-def _note(view: SearchView, structure: Structure, limits: tuple[str, ...], epsilon: float) -> str:
+def _note(view: SearchView, structure: Structure, limits: Mapping[str, Limit], epsilon: float) -> str:
     minorant = [name for name in view.objectives if not structure.terms[name].exact]
-    dropped = [name for name in open_limits(structure) if name not in limits]
+    dropped = [name for name in _open_limits(structure) if name not in limits]
     parts = [f"lower bounds stand for {', '.join(minorant)}"] if minorant else []
     parts += [f"limits left to the archive: {', '.join(dropped)}"] if dropped else []
     parts += [f"within a factor {1 + epsilon:.4g} in every objective"] if epsilon else []
     return "; ".join(parts) or "exact"
+
+
+def _open_limits(structure: Structure) -> dict[str, Limit]:
+    return {name: limit for name, limit in limits_of(structure).items() if limit.open}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.search.indicators import hypervolume, term_of
-from tradespace.search.labels import LabelFront, chain_of, label_front
+from tradespace.search.labels import Limit, chain_of, label_front, limits_of
 
 if TYPE_CHECKING:
     from tradespace.problem import Problem, Structure
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _ROUNDING = 1e-12
+_WORTH = 0.005  # a gap below this is not worth another bound
+_LIMITS = 4
 
 
 @dataclass(frozen=True)
@@ -38,41 +40,56 @@ class Gap:
 
 
 def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
-    """The gap of a front ``minimised`` (K, M); None where an objective has no chain term or the front is empty."""
-    found = bound_set(problem, minimised, box)
-    if found is None or not len(minimised):
-        return None
-    points, epsilon, method = found
-    volume = hypervolume(minimised, box)
-    bound = max(hypervolume(np.concatenate([minimised, points]), box), volume)
-    if bound <= 0.0:
-        return None
-    return Gap(bound, 1.0 - volume / bound, method, epsilon)
+    """The gap of a front ``minimised`` (K, M); None where an objective has no chain term or the front is empty.
 
-
-def bound_set(problem: Problem, known: Array, box: Box) -> tuple[Array, float, str] | None:
-    """(points (L, M), epsilon, method): every feasible design below the box's reference point is weakly dominated by
-    one of these points or of ``known``. None where an objective has no chain term."""
-    structure = problem.structure()
-    names = tuple(o.expression.single if o.direction == "min" else None for o in problem.objectives)
-    terms = [term_of(structure, name) for name in names]
-    if structure is None or any(term is None for term in terms):
+    Limits (capacities, the user's constraints on metrics with a term) are first left out, which is valid and fast;
+    where a gap remains, each one that can bind becomes one more quantity of the labels, and the least bound counts.
+    """
+    structure, volume = problem.structure(), hypervolume(minimised, box)
+    names = chain_objectives(problem, structure)
+    if structure is None or names is None or not len(minimised):
         return None
-    chain = chain_of(structure, tuple(name for name in names if name is not None))
-    chain = replace(chain, caps=np.minimum(chain.caps, objective_caps(problem)))
-    scale = box.reference - box.ideal
-    front: LabelFront = label_front(
-        chain,
-        merge="least",
-        scale=scale,
-        budget=chain.label_budget(),
-        reference=box.reference,
-        known=known,
-    )
-    points = front.values - _ROUNDING * (np.abs(front.values) + scale)
-    exact = all(term is not None and term.exact for term in terms)
+    exact = all(structure.terms[name].exact for name in names)
     method = f"label bound on {'exact' if exact else 'minorant'} chain terms"
-    return points, front.epsilon, method
+    points, epsilon = bound_set(problem, structure, names, minimised, box)
+    bound = max(hypervolume(np.concatenate([minimised, points]), box), volume)
+    for name, limit in _open_limits(problem, structure)[:_LIMITS]:
+        if volume >= (1.0 - _WORTH) * bound or len(names) > 3:
+            break
+        points, grain = bound_set(problem, structure, names, minimised, box, (limit,))
+        tighter = max(hypervolume(np.concatenate([minimised, points]), box), volume)
+        if tighter < bound:
+            bound, epsilon = tighter, grain
+            method = f"label bound on {'exact' if exact else 'minorant'} chain terms within {name}"
+    return Gap(bound, 1.0 - volume / bound, method, epsilon) if bound > 0.0 else None
+
+
+def bound_set(
+    problem: Problem,
+    structure: Structure,
+    names: tuple[str, ...],
+    known: Array,
+    box: Box,
+    limits: tuple[Limit, ...] = (),
+) -> tuple[Array, float]:
+    """(points (L, M), epsilon): every feasible design below the box's reference point is weakly dominated by one of
+    these points or of ``known`` (K, M). ``names``: the objectives' metrics, all with a term."""
+    chain, m = chain_of(structure, names, limits), len(names)
+    chain = replace(chain, caps=np.concatenate([objective_caps(problem), chain.caps[m:]]))
+    scale = np.concatenate([box.reference - box.ideal, [limit.cap for limit in limits]])
+    front = label_front(
+        chain, merge="least", scale=scale, budget=chain.label_budget(), reference=box.reference, known=known
+    )
+    points = front.values[:, :m]
+    return points - _ROUNDING * (np.abs(points) + scale[:m]), front.epsilon
+
+
+def chain_objectives(problem: Problem, structure: Structure | None) -> tuple[str, ...] | None:
+    """The metrics behind the objectives, if each objective is one minimised metric with a chain term."""
+    names = [o.expression.single for o in problem.objectives if o.direction == "min"]
+    if len(names) < len(problem.objectives) or any(term_of(structure, name) is None for name in names):
+        return None
+    return tuple(name for name in names if name is not None)
 
 
 def objective_caps(problem: Problem) -> Array:
@@ -87,13 +104,23 @@ def objective_caps(problem: Problem) -> Array:
 
 def with_constraints(problem: Problem) -> Structure | None:
     """The evaluator's structure, with the user's constraints among its limits where they have that form: a metric
-    with an exact term without pairs, at most a positive number."""
+    with a term without pairs, at most a positive number."""
     structure = problem.structure()
     if structure is None:
         return None
     limits = dict(structure.limits)
     for c in problem.constraints:
         term = term_of(structure, c.expression.single)
-        if term is not None and term.exact and term.pair is None and c.sense == "<=" and c.limit > 0:
+        if term is not None and term.pair is None and c.sense == "<=" and c.limit > 0:
             limits[c.text] = (term.unary, c.limit)
     return replace(structure, limits=limits)
+
+
+def _open_limits(problem: Problem, structure: Structure) -> list[tuple[str, Limit]]:
+    """Limits that some path breaks, the user's among them; bounds on objectives are caps instead."""
+    limits = limits_of(structure)
+    for c in problem.constraints:
+        term = term_of(structure, c.expression.single)
+        if term is not None and c.sense == "<=" and c.expression.text not in problem.names:
+            limits[c.text] = Limit(term, c.limit)
+    return [(name, limit) for name, limit in limits.items() if limit.open and limit.cap > 0]
