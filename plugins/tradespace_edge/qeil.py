@@ -19,38 +19,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace import plugins
+from tradespace import plugins, units
 from tradespace.costs.binding import Binding, accepts, bind
 from tradespace.costs.evaluator import TablesEvaluator
 from tradespace.costs.options import read_options
 from tradespace.costs.tables import OPTIONS, common_metrics, device_metrics, extra_metrics, rules
+from tradespace.errors import ProblemError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric
 from tradespace.targets.model import Sourced
 
 
-def _ours(name: str, value: float, why: str) -> tuple[str, Sourced]:
-    return name, Sourced(f"qeil.{name}", value, "1", f"ours: {why}", "substitute")
+def _constant(name: str, value: float, source: str, kind: str = "substitute") -> tuple[str, Sourced]:
+    return name, Sourced(f"qeil.{name}", value, "1", source, kind)
 
 
 CONSTANTS: Mapping[str, Sourced] = dict(
     [
-        _ours("a", 0.5, "arithmetic and memory traffic each draw half of the dynamic power at the ridge point"),
-        _ours(
-            "c", 0.5, "a memory filled to 90 % costs 1.2 times the energy: a nearly full allocator searches and evicts"
+        _constant(
+            "a", 0.5, "ours: arithmetic and memory traffic each draw half of the dynamic power at the ridge point"
         ),
-        _ours("u0", 0.7, "below 70 % of a memory, allocation costs nothing"),
-        _ours("coverage_alpha", 0.35, "one sample of a model of 1e9 parameters covers 30 % of the tasks"),
-        _ours("coverage_size", 0.7, "exponent of the model's size; beta ~ 0.7 is quoted for QEIL v1"),
-        _ours("coverage_samples", 0.7, "exponent of the number of samples; beta ~ 0.7 is quoted for QEIL v1"),
+        _constant(
+            "c", 0.5, "ours: a memory filled to 90 % costs 1.2 times the energy, as its allocator searches and evicts"
+        ),
+        _constant("u0", 0.7, "ours: below 70 % of a memory, allocation costs nothing"),
+        _constant("coverage_alpha", 0.35, "ours: one sample of a model of 1e9 parameters covers 30 % of the tasks"),
+        _constant("coverage_size", 0.7, "QEIL v1 as public notes quote it (beta ~ 0.7); to which exponent is ours"),
+        _constant("coverage_samples", 0.7, "QEIL v1 as public notes quote it (beta ~ 0.7); to which exponent is ours"),
     ]
 )
-"""Every constant of the model that is not a device's."""
+"""Every constant of the model that is not a device's. The option ``constants`` overrides them by name."""
+
+BOUNDS: Mapping[str, tuple[float, float]] = {"a": (0.0, 1.0), "u0": (0.0, 0.94)}
+"""Where a constant makes sense; the others are at least 0 and at most 1000."""
 
 SWITCHES = ("dasi", "cpq", "phi")
 
@@ -59,7 +66,8 @@ class QEILFactory:
     """Takes operator graphs on any target whose devices run all their kinds.
 
     Options: those of the tables evaluator, and ``dasi``, ``cpq``, ``phi``: false switches a mechanism off (a busy
-    device counts as fully utilised; memory pressure costs nothing; no leakage, no temperature).
+    device counts as fully utilised; memory pressure costs nothing; no leakage, no temperature). ``constants``: numbers
+    of `CONSTANTS` to replace, for sensitivity.
     """
 
     fidelity = 20
@@ -77,15 +85,19 @@ class QEILFactory:
             UnknownName, ProblemError: options that do not fit.
         """
         found = registry or plugins.registry()
-        chosen = read_options(options, (*OPTIONS, *SWITCHES), found)
-        binding = bind(workload, target, chosen, found, compute_share=constant("a"))
-        pressure = constant("c") if chosen.cpq else 0.0
+        numbers = read_constants(options.get("constants"))
+        rest = {key: value for key, value in options.items() if key != "constants"}
+        chosen = read_options(rest, (*OPTIONS, *SWITCHES, "constants"), found)
+        value = {name: float(number.value) for name, number in numbers.items()}
+        binding = bind(workload, target, chosen, found, compute_share=value["a"])
+        pressure = value["c"] if chosen.cpq else 0.0
+        samples = np.array(binding.samples, np.float64)
         return TablesEvaluator(
             binding,
-            rules(chosen.schedule, thermal=chosen.phi, c=pressure, u0=constant("u0")),
+            rules(chosen.schedule, thermal=chosen.phi, c=pressure, u0=value["u0"]),
             metrics(binding, chosen.schedule, chosen.phi),
-            by_samples={"coverage": coverage(binding.graph.parameters, np.array(binding.samples, np.float64))},
-            model_constants=tuple(CONSTANTS.values()),
+            by_samples={"coverage": coverage(binding.graph.parameters, samples, numbers)},
+            model_constants=tuple(numbers.values()),
             name="qeil",
             given=dict(options),
         )
@@ -93,6 +105,25 @@ class QEILFactory:
 
 def constant(name: str) -> float:
     return float(CONSTANTS[name].value)
+
+
+def read_constants(given: Any) -> Mapping[str, Sourced]:
+    """`CONSTANTS` with the user's numbers in place. Raises `UnknownName` or `ProblemError`."""
+    if given is None:
+        return CONSTANTS
+    where = "option constants"
+    if not isinstance(given, Mapping):
+        raise ProblemError("is a mapping from the name of a constant to a number", value=given, where=where)
+    out = dict(CONSTANTS)
+    for name, value in given.items():
+        if name not in CONSTANTS:
+            raise UnknownName("constant of qeil", str(name)[:80], CONSTANTS, where=where)
+        low, high = BOUNDS.get(name, (0.0, 1000.0))
+        number = units.parse(value, "1", where=f"{where}.{name}")
+        if not low <= number <= high:
+            raise ProblemError(f"is a number from {low:g} to {high:g}", value=value, where=f"{where}.{name}")
+        out[name] = replace(CONSTANTS[name], value=number, source="given by the user")
+    return out
 
 
 def metrics(binding: Binding, schedule: str, phi: bool) -> tuple[Metric, ...]:
@@ -107,8 +138,10 @@ def metrics(binding: Binding, schedule: str, phi: bool) -> tuple[Metric, ...]:
     )
 
 
-def coverage(parameters: float, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+def coverage(
+    parameters: float, samples: NDArray[np.float64], numbers: Mapping[str, Sourced] = CONSTANTS
+) -> NDArray[np.float64]:
     """(K,) C(S) = 1 - exp(-alpha N^b1 S^b2), N in 1e9 parameters: the form quoted for QEIL v1, constants ours."""
-    size = max(parameters, 1.0) / 1e9
-    rate = constant("coverage_alpha") * math.pow(size, constant("coverage_size"))
-    return np.asarray(1.0 - np.exp(-rate * samples ** constant("coverage_samples")))
+    alpha, size, drawn = (float(numbers[f"coverage_{name}"].value) for name in ("alpha", "size", "samples"))
+    rate = alpha * math.pow(max(parameters, 1.0) / 1e9, size)
+    return np.asarray(1.0 - np.exp(-rate * samples**drawn))

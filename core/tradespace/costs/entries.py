@@ -39,7 +39,11 @@ def by_block(graph: OperatorGraph) -> Entries:
 
 
 def by_operator(graph: OperatorGraph) -> Entries:
-    """One entry an operator; both phases of a request share it, as they share its weights."""
+    """One entry an operator; both phases of a request share it, as they share its weights.
+
+    A tensor that two operators of another device read crosses twice: sums over pairs cannot know that they are
+    neighbours. Blocks do not have this, as a tensor enters a block once.
+    """
     names = tuple(dict.fromkeys(name.removesuffix(SECOND_PHASE) for name in graph.operators.name))
     index = {name: i for i, name in enumerate(names)}
     owner = np.array([index[name.removesuffix(SECOND_PHASE)] for name in graph.operators.name], np.int32)

@@ -15,12 +15,18 @@ from tradespace.costs.evaluator import TablesEvaluator
 from tradespace.costs.options import read_options
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric
+from tradespace.targets.model import Sourced
 
 OPTIONS = ("per", "placement", "schedule", "kv_precision", "precisions", "samples")
 
-COMPUTE_SHARE = 0.5
-"""Share of a device's dynamic power that arithmetic at peak draws; full memory traffic draws the rest. Ours: no data
-sheet separates them, and a half makes both ends of the roofline draw the same."""
+COMPUTE_SHARE = Sourced(
+    "tables.a",
+    0.5,
+    "1",
+    "ours: arithmetic and memory traffic each draw half of the dynamic power at the ridge point, as no data sheet says",
+    "substitute",
+)
+"""Share of a device's dynamic power that arithmetic at peak draws; full memory traffic draws the rest."""
 
 LOSS = (
     "parameter-weighted mean of the number formats' relative squared error on normal weights (ours; a proxy, "
@@ -47,9 +53,16 @@ class TablesFactory:
         """
         found = registry or plugins.registry()
         chosen = read_options(options, OPTIONS, found)
-        binding = bind(workload, target, chosen, found, compute_share=COMPUTE_SHARE)
+        binding = bind(workload, target, chosen, found, compute_share=float(COMPUTE_SHARE.value))
         metrics = (*common_metrics(chosen.schedule), *device_metrics(binding), *extra_metrics(binding))
-        return TablesEvaluator(binding, rules(chosen.schedule), metrics, name="tables", given=dict(options))
+        return TablesEvaluator(
+            binding,
+            rules(chosen.schedule),
+            metrics,
+            model_constants=(COMPUTE_SHARE,),
+            name="tables",
+            given=dict(options),
+        )
 
 
 def rules(schedule: str, *, thermal: bool = False, c: float = 0.0, u0: float = 0.0) -> NDArray[np.float64]:
