@@ -166,26 +166,15 @@ class Store:
             batches = connection.execute(
                 sa.select(*columns).where(_BATCHES.c.study == row["id"]).order_by(_BATCHES.c.number)
             ).all()
-        problem = Outline.from_json(row["problem"], where)
-        if row["front"] is not None:
-            front = record.unpack_front(problem, row["front"], where)
-        else:
-            front = record.replay_changes(problem, [b.change for b in batches if b.change is not None], where)
-        return StudyRecord(
-            name=row["name"],
-            status=_status(row),
-            deterministic=row["deterministic"],
-            keeps_designs=row["keeps_designs"],
-            created=row["created"],
-            finished=row["finished"],
-            writer=row["writer"],
-            spec=StudySpec.from_json(row["spec"], where),
-            provenance=Provenance.from_json(row["provenance"], where),
-            problem=problem,
-            batches=tuple(BatchRow(*tuple(b)[:7]) for b in batches),
-            front=front,
-            summary=jsontext.load(row["summary"], where) if row["summary"] else {},
-        )
+        try:
+            return _decoded(row, batches, where)
+        except (KeyError, ValueError, IndexError, TypeError, OverflowError) as error:
+            raise StudyError(
+                "a study in the database must be readable",
+                value=f"{type(error).__name__}: {error}",
+                where=where,
+                remedy="The database is damaged: use a copy.",
+            ) from None
 
     def resume(self, study: StudyRecord, *, take_over: bool = False) -> tuple[StudyLog, StudyRecord]:
         """Claim a study to append to it, and read it again: from here on nobody else can have added to it.
@@ -242,6 +231,32 @@ class Store:
             known = connection.scalars(sa.select(_STUDIES.c.name))
             raise UnknownName("study", name, known, where=self.shown)
         return dict(row)
+
+
+def _decoded(row: Mapping[str, Any], batches: Sequence[Any], where: str) -> StudyRecord:
+    problem = Outline.from_json(row["problem"], where)
+    summary = jsontext.load(row["summary"], where) if row["summary"] else {}
+    if not isinstance(summary, dict):
+        raise TypeError("the summary is a mapping")
+    if row["front"] is not None:
+        front = record.unpack_front(problem, row["front"], where)
+    else:
+        front = record.replay_changes(problem, [b.change for b in batches if b.change is not None], where)
+    return StudyRecord(
+        name=row["name"],
+        status=_status(row),
+        deterministic=row["deterministic"],
+        keeps_designs=row["keeps_designs"],
+        created=row["created"],
+        finished=row["finished"],
+        writer=row["writer"],
+        spec=StudySpec.from_json(row["spec"], where),
+        provenance=Provenance.from_json(row["provenance"], where),
+        problem=problem,
+        batches=tuple(BatchRow.of(b) for b in batches),
+        front=front,
+        summary=summary,
+    )
 
 
 def _status(row: Mapping[Any, Any]) -> str:

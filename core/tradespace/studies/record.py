@@ -35,6 +35,12 @@ class BatchRow:
     seconds: float
     hypervolume: float
 
+    @classmethod
+    def of(cls, row: Any) -> BatchRow:
+        """From a row of the database, where a stranger may have put anything."""
+        whole = (int(row.number), int(row.count), str(row.designs_digest), str(row.prices_digest), int(row.evaluations))
+        return cls(*whole, float(row.seconds), float(row.hypervolume))
+
 
 @dataclass(frozen=True)
 class FrontRows:
@@ -126,7 +132,7 @@ def replay_changes(problem: Outline, changes: list[bytes], where: str) -> FrontR
             held.pop(int(digest), None)
         held |= {int(digest): (at, row) for row, digest in enumerate(new.digest)}
         parts.append(new)
-        objectives.append(arrays["objectives"].reshape(-1, width))
+        objectives.append(arrays["objectives"].reshape(len(new), width))
     starts = np.cumsum([0, *(len(p) for p in parts)])
     rows = np.asarray([starts[at] + row for at, row in held.values()], np.int64)
     none = Designs(space, {v.name: np.zeros((0, v.width), v.dtype) for v in space.variables})
@@ -152,8 +158,11 @@ def pack_front(front: Front) -> bytes:
 def unpack_front(problem: Outline, blob: bytes, where: str) -> FrontRows:
     arrays = unpack(blob, where)
     minimised = arrays["objectives"].reshape(-1, len(problem.objectives))
-    metrics, violations = under(arrays, "m:"), under(arrays, "x:")
-    return FrontRows(decoded(problem, arrays, where), minimised, problem.natural(minimised), metrics, violations)
+    metrics, violations, designs = under(arrays, "m:"), under(arrays, "x:"), decoded(problem, arrays, where)
+    for name, column in {"objectives": minimised[:, 0], **metrics, **violations}.items():
+        if column.shape != (len(designs),):
+            raise StudyError("logged columns are as long as the front", value=column.shape, where=f"{where}: {name}")
+    return FrontRows(designs, minimised, problem.natural(minimised), metrics, violations)
 
 
 def under(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

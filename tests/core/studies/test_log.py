@@ -14,6 +14,7 @@ from tradespace.errors import PluginError, StudyError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.search.contract import digest_designs, digest_prices
 from tradespace.studies import Provenance, Store, StudySpec, start
+from tradespace.studies.arrays import pack
 
 EMPTY = Provenance({}, {}, {})
 
@@ -235,6 +236,53 @@ def damaged(store: Store, chain: ModuleType, registry: Registry, spec: StudySpec
     yield damage
 
 
+def columns(**changes: Any) -> bytes:
+    """The front of two plans as the log packs it, but for ``changes``."""
+    whole = {
+        "d:placement": np.zeros((2, 12), np.int8),
+        "d:precision": np.zeros((2, 12), np.int8),
+        "d:batch": np.ones((2, 1), np.int64),
+        "objectives": np.zeros((2, 3)),
+        "left": np.zeros(0, np.uint64),
+    }
+    return pack({k: v for k, v in {**whole, **changes}.items() if v is not None})
+
+
+WRONG = [
+    columns(objectives=None),
+    columns(objectives=np.zeros((2, 2))),
+    columns(objectives=np.zeros((5, 3))),
+    columns(**{"d:batch": None}),
+    columns(**{"d:batch": np.ones((2, 2), np.int64)}),
+    columns(**{"d:batch": np.ones((3, 1), np.int64)}),
+    b"",
+]
+
+
+@pytest.mark.parametrize("blob", [*WRONG, columns(**{"m:memory.gpu": np.zeros(3)})])
+def test_a_damaged_front_is_refused(store: Store, damaged: Any, blob: bytes) -> None:
+    damaged("front", columns())
+    assert len(store.load("a").front) == 2
+    damaged("front", blob)
+    with pytest.raises(StudyError):
+        store.load("a")
+
+
+@pytest.mark.parametrize("blob", [*WRONG, columns(left=None)])
+def test_a_damaged_change_is_refused(store: Store, damaged: Any, blob: bytes) -> None:
+    damaged("front", None)
+    with store.engine.begin() as connection:
+        connection.execute(sa.text("update ts_batches set change = :v where number = 4"), {"v": blob})
+    with pytest.raises(StudyError):
+        store.load("a")
+
+
+def test_codes_out_of_range_are_pulled_into_it(store: Store, damaged: Any) -> None:
+    damaged("front", columns(**{"d:placement": np.full((2, 12), 99, np.int8), "d:batch": np.full((2, 1), -5)}))
+    front = store.load("a").front
+    assert front.designs.show(0)["placement"] == ["gpu"] * 12 and front.designs.show(0)["batch"] == 1
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [
@@ -247,6 +295,7 @@ def damaged(store: Store, chain: ModuleType, registry: Registry, spec: StudySpec
         ("front", b"\x80\x04\x95"),
         ("front", zlib.compress(b"\0\0\0\0")),
         ("summary", "["),
+        ("summary", "[]"),
     ],
 )
 def test_a_damaged_study_is_one_kind_of_error(store: Store, damaged: Any, column: str, value: Any) -> None:
