@@ -28,6 +28,12 @@ STORAGES: Mapping[str, Mapping[str, Any]] = {
     "designs": {"url": None, "keep_designs": True},  # every design and price in the log, for pure evaluators too
 }
 _NOISE = ("full_key", "object_type", "Config search path", "provider=")
+_NAMED: Mapping[str, tuple[str, str]] = {
+    "workload": ("extends", "llama-3.2-1b"),
+    "target": ("extends", "laptop"),
+    "optimizer": ("name", "pgsam"),
+}
+"""Groups whose options are names of the registry: key of the name, and the default in config.yaml."""
 _GROUP_KEYS = ("workload", "target", "optimizer", "budget", "storage")
 
 
@@ -112,8 +118,8 @@ def multirun(hydra: Any, arguments: Sequence[str], task: Callable[[Any], Any]) -
 
 def _fill(store: Any, registry: Registry, files: Mapping[tuple[str, str], str]) -> None:
     names = group_names(registry)
-    for group, key in (("workload", "extends"), ("target", "extends"), ("optimizer", "name")):
-        for name in names(group):
+    for group, (key, default) in _NAMED.items():
+        for name in {*names(group), default}:  # a default that nobody provides is missed where it is looked up
             store.store(group=group, name=name, node={key: name})
     for (group, option), path in files.items():
         store.store(group=group, name=option, node={"extends": path})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tradespace.errors import InputError, TradespaceError, UnknownName
+from tradespace.errors import InputError, TradespaceError, UnknownName, suggestion
 
 GROUPS = ("workload", "target", "optimizer", "budget", "storage", "study")
 PLAIN = ("objectives", "constraints", "evaluator", "options", "baseline", "seed", "name", "out", "batch")
@@ -33,7 +33,12 @@ class Overrides:
 
 
 def rewrite(
-    words: Sequence[str], names: Callable[[str], Sequence[str]], fits: Callable[[str], bool], *, sweep: bool = False
+    words: Sequence[str],
+    names: Callable[[str], Sequence[str]],
+    fits: Callable[[str], bool],
+    *,
+    hint: Callable[[str, Sequence[str]], str] = suggestion,
+    sweep: bool = False,
 ) -> Overrides:
     """Check and rewrite the words behind ``tradespace search``.
 
@@ -41,6 +46,7 @@ def rewrite(
         words: as typed; the first may be a path or a name without "=", the workload.
         names: group -> its known names.
         fits: whether hydra's grammar takes an override as it is.
+        hint: what to say about an unknown name, given the known ones.
         sweep: ``-m``: several values at once are a sweep, not one text.
 
     Raises:
@@ -48,15 +54,22 @@ def rewrite(
     """
     if len(words) > _MAX:
         raise InputError(f"a search takes at most {_MAX} overrides", value=len(words))
-    rewriter = _Rewriter(names, fits, sweep)
+    rewriter = _Rewriter(names, fits, hint, sweep)
     if words and not words[0].startswith(("+", "~")) and ("=" not in words[0] or _exists(words[0])):
         words = [f"workload={words[0]}", *words[1:]]
+    words = [word for word in words if word != "study=null"]  # the default, which hydra cannot be told
     return Overrides(tuple(rewriter.one(word) for word in words), rewriter.files)
 
 
 class _Rewriter:
-    def __init__(self, names: Callable[[str], Sequence[str]], fits: Callable[[str], bool], sweep: bool) -> None:
-        self.names, self.fits, self.sweep = names, fits, sweep
+    def __init__(
+        self,
+        names: Callable[[str], Sequence[str]],
+        fits: Callable[[str], bool],
+        hint: Callable[[str, Sequence[str]], str],
+        sweep: bool,
+    ) -> None:
+        self.names, self.fits, self.hint, self.sweep = names, fits, hint, sweep
         self.files: dict[tuple[str, str], str] = {}
 
     def one(self, word: str) -> str:
@@ -108,7 +121,7 @@ class _Rewriter:
     def option(self, group: str, value: str) -> str:
         """A name of the group, or a file that becomes an option of it."""
         known = self.names(group)
-        if value in known or (value == "null" and group == "study"):
+        if value in known:
             return value
         if group in ("workload", "target") and _looks_like_path(value):
             option = f"file-{len(self.files) + 1}"
@@ -116,7 +129,7 @@ class _Rewriter:
             return option
         if not self.sweep and "," in value:
             raise InputError("several values need a sweep", value=value, where=group, remedy="Add -m.")
-        raise UnknownName(group, value[:80], known, where=f"{group}=")
+        raise UnknownName(group, value[:80], known, where=f"{group}=", remedy=self.hint(value[:80], known))
 
     def value(self, key: str, value: str) -> str:
         if key in LISTS:

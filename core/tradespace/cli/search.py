@@ -34,7 +34,7 @@ def search(
 ) -> int:
     """Find the deployments worth having.
 
-    tradespace search workload=llama-3.2-1b target=laptop
+    tradespace search  (Llama-3.2-1B on a laptop)
 
     tradespace search path/to/config.json target=phone 'constraints=[memory.cpu<=4 GB]'
 
@@ -47,7 +47,7 @@ def search(
 
     registry = registry_from_context()
     words = list(overrides or [])
-    rewritten = rewrite(words, compose.group_names(registry), compose.fits, sweep=multirun)
+    rewritten = rewrite(words, compose.group_names(registry), compose.fits, hint=registry.hint, sweep=multirun)
     task = Task(_absolute(current().plugins), _command(words, multirun), profile, multirun, quiet=json_wanted())
     with compose.hydra_session(registry, rewritten.files) as hydra:
         if cfg:

@@ -118,6 +118,10 @@ def test_what_cannot_be_used_is_refused_in_our_words(words: Sequence[str], messa
     assert message in str(caught.value)
 
 
+def test_no_study_is_the_default() -> None:
+    assert _rewrite("study=null", "seed=1").arguments == ("seed=1",)
+
+
 def test_hydras_own_settings_pass() -> None:
     words = ("hydra/launcher=joblib", "hydra.verbose=true", "~hydra.x")
     assert _rewrite("workload=gpt2", *words).arguments[1:] == words

@@ -173,8 +173,7 @@ def test_nothing_feasible_is_diagnosed_and_exits_1(call: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "a search needs a workload"),
-        (("workload=toy-decoder",), "a search needs a target"),
+        (("target.memories=null", "workload=toy-decoder"), "unknown memory 'dram'"),
         ((*QUICK, "objectives=enrgy"), "unknown metric 'enrgy'. Did you mean 'energy'?"),
         ((*QUICK, "objectives=max:energy/nothing"), "unknown metric 'nothing'"),
         ((*QUICK, "constraints=memory.dgpu<=8 GB/s"), "needs B"),
@@ -279,6 +278,22 @@ def test_the_composed_configuration_can_be_seen(call: Call) -> None:
     code, out, _ = call("--cfg", "--json", *QUICK, "target.devices.dgpu.bandwidth=300 GB/s")
     assert code == 0
     assert json.loads(out)["target"] == {"extends": "laptop", "devices": {"dgpu": {"bandwidth": "300 GB/s"}}}
+
+
+def test_the_default_question_needs_no_words(call: Call) -> None:
+    code, out, _ = call("--cfg", "--json", "study=null")
+    document = json.loads(out)
+    assert (
+        code == 0 and document["workload"] == {"extends": "llama-3.2-1b"} and document["target"]["extends"] == "laptop"
+    )
+
+
+def test_an_unknown_name_names_the_plugins_that_failed(call: Call, folder: Path) -> None:
+    (folder / "bad.py").write_text("raise ValueError('out of order')")
+    code, _, err = call("--plugin", "bad.py", "target=box")
+    assert (
+        code == 2 and "unknown target 'box'" in err and "Plugin 'bad' failed to load: ValueError: out of order" in err
+    )
 
 
 def test_profile_says_where_the_time_went(call: Call) -> None:
