@@ -92,25 +92,39 @@ class Binding:
 def bind(
     graph: OperatorGraph, target: Target, options: TableOptions, registry: Registry, *, compute_share: float
 ) -> Binding:
-    """Tabulate. Never fails for a pair that `accepts` took."""
-    precisions = choose_precisions(options, graph.native_precision, target, registry)
-    entries = _entries(graph, target, options.per)
+    """Tabulate. Never fails for a pair that `accepts` took.
+
+    Formats that no device runs are not offered, unless the user asked for them; if none of the usual ones is left,
+    every known format that some device runs is.
+    """
+    for precisions in choose_precisions(options, graph.native_precision, registry):
+        bound = _bind(graph, target, options, registry, precisions, compute_share)
+        dead = np.all(bound.broken, axis=(0, 1)).tolist()
+        able = [p for p, nowhere in zip(precisions, dead, strict=True) if not nowhere]
+        if options.precisions is not None or len(able) == len(precisions):
+            return bound
+        if able:
+            return _bind(graph, target, options, registry, tuple(able), compute_share)
+    return bound
+
+
+def _bind(
+    graph: OperatorGraph,
+    target: Target,
+    options: TableOptions,
+    registry: Registry,
+    precisions: tuple[Precision, ...],
+    compute_share: float,
+) -> Binding:
     samples = options.samples or (graph.samples,)
     kv = registry.load("precisions", options.kv_precision)
+    graphs = [with_samples(graph, k) for k in samples]
+    entries = [_entries(g, target, options.per) for g in graphs]
     tables = tuple(
-        tabulate(
-            with_samples(graph, k),
-            entries if k == graph.samples else _entries(with_samples(graph, k), target, options.per),
-            target,
-            precisions,
-            kv,
-            registry,
-            compute_share=compute_share,
-            dasi=options.dasi,
-        )
-        for k in samples
+        tabulate(g, e, target, precisions, kv, registry, compute_share=compute_share, dasi=options.dasi)
+        for g, e in zip(graphs, entries, strict=True)
     )
-    return Binding(graph, target, options, entries, precisions, samples, tables)
+    return Binding(graph, target, options, entries[0], precisions, samples, tables)
 
 
 def accepts(workload: object, target: Target) -> bool | Declined:

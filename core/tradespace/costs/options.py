@@ -9,7 +9,6 @@ from typing import Any
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.precisions import Precision
-from tradespace.targets.model import Target
 
 DEFAULT_PRECISIONS = ("fp16", "int8", "int4")
 """Formats worth choosing between: fp32 and bf16 cost at least as much as fp16 and gain nothing measurable in `loss`."""
@@ -63,16 +62,17 @@ def load_precisions(names: Sequence[str], registry: Registry) -> tuple[Precision
 
 
 def choose_precisions(
-    options: TableOptions, native: str | None, target: Target, registry: Registry
-) -> tuple[Precision, ...]:
-    """Formats of the decision: as asked, else the usual ones that are no wider than the weights are shipped in."""
-    names = options.precisions
-    if names is None:
-        bits = registry.load("precisions", native).bits if native in registry.names("precisions") else 16
-        usual = [n for n in DEFAULT_PRECISIONS if n in registry.names("precisions")]
-        narrow = [n for n in usual if registry.load("precisions", n).bits <= bits]
-        names = tuple(narrow or usual[-1:])
-    return load_precisions(names, registry)
+    options: TableOptions, native: str | None, registry: Registry
+) -> tuple[tuple[Precision, ...], ...]:
+    """Formats of the decision, best list first: as asked; else the usual ones that are no wider than the weights are
+    shipped in, then all there are."""
+    if options.precisions is not None:
+        return (load_precisions(options.precisions, registry),)
+    known = registry.names("precisions")
+    bits = registry.load("precisions", native).bits if native in known else 16
+    usual = load_precisions([name for name in DEFAULT_PRECISIONS if name in known], registry)
+    narrow = tuple(precision for precision in usual if precision.bits <= bits)
+    return (narrow or usual[-1:], load_precisions(known, registry))
 
 
 def _word(key: str, value: Any, registry: Registry) -> str:

@@ -94,6 +94,18 @@ def test_formats_offered_are_no_wider_than_what_is_shipped() -> None:
     assert offered("llama-3.1-8b-int4", precisions=["int8", "fp16"]) == ["int8", "fp16"]
 
 
+def test_formats_that_no_device_runs_are_not_offered() -> None:
+    def offered(*peaks: str) -> list[str]:
+        devices = {"cpu": {"model": "roofline", "memory": "ram", "peak": dict.fromkeys(peaks, "50 GFLOPS")}}
+        memories = {"ram": {"bandwidth": "10 GB/s", "capacity": "8 GB"}}
+        target = {"memories": memories, "devices": devices, "source": "a test"}
+        return [p.name for p in tables("toy-decoder", target).binding.precisions]
+
+    assert offered("fp16", "int8") == ["fp16", "int8", "int4"]
+    assert offered("int8") == ["int8"]  # int4 expands to fp16
+    assert offered("fp32") == ["fp32"]
+
+
 def test_pipeline_changes_throughput_not_latency() -> None:
     chain, pipe = tables(), tables(schedule="pipeline")
     designs = chain.space.sample(300, np.random.default_rng(0))
