@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tradespace.designs import Space
+from tradespace.designs import Composition, Permutation, Space
 
 MAX_RUNS = 6
 """Runs that a one-line description shows before it counts the rest."""
@@ -19,24 +19,37 @@ def entry_names(space: Space, name: str) -> tuple[str, ...]:
     return tuple(variable.entries) or tuple(str(i) for i in range(variable.width))
 
 
+def kind_of(space: Space, name: str) -> str:
+    """ "value" (one for the design), "shares" (of units over parts), "order", or "entries" (one an entry)."""
+    variable = space[name]
+    if isinstance(variable, Composition):
+        return "shares"
+    if isinstance(variable, Permutation):
+        return "order"
+    return "value" if variable.length is None else "entries"
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Variables that decide over the same entries; ``entries`` is empty for a single value."""
+    """Variables that decide over the same entries; every other kind of variable is alone."""
 
     names: tuple[str, ...]
-    entries: tuple[str, ...]
+    kind: str
+    entries: tuple[str, ...] = ()
 
 
-def groups_of(variables: Iterable[tuple[str, tuple[str, ...]]]) -> tuple[Group, ...]:
-    """``(name, entries)`` of variables, gathered: placement and precision together, each single value alone."""
+def groups_of(space: Space) -> tuple[Group, ...]:
+    """Placement and precision together, shares and orders next, single values last."""
     found: dict[tuple[str, ...], list[str]] = {}
-    singles: list[Group] = []
-    for name, entries in variables:
-        if entries:
-            found.setdefault(entries, []).append(name)
+    alone: list[Group] = []
+    for v in space.variables:
+        kind, entries = kind_of(space, v.name), entry_names(space, v.name)
+        if kind == "entries":
+            found.setdefault(entries, []).append(v.name)
         else:
-            singles.append(Group((name,), ()))
-    return (*(Group(tuple(names), entries) for entries, names in found.items()), *singles)
+            alone.append(Group((v.name,), kind, () if kind == "value" else entries))
+    together = [Group(tuple(names), "entries", entries) for entries, names in found.items()]
+    return (*(g for g in alone if g.kind == "shares"), *together, *(g for g in alone if g.kind != "shares"))
 
 
 def runs(names: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -52,7 +65,7 @@ def runs(names: Sequence[str], texts: Sequence[str]) -> list[tuple[str, str]]:
 
 def describer(space: Space, most: int = MAX_RUNS) -> Callable[[Mapping[str, Any]], str]:
     """Turns designs as `Designs.show` gives them into one line each; one of many runs is given as counts."""
-    groups = groups_of((v.name, () if v.length is None else entry_names(space, v.name)) for v in space.variables)
+    groups = groups_of(space)
     return lambda design: " | ".join(part for group in groups for part in _parts(group, design, most))
 
 
@@ -62,8 +75,12 @@ def describe(space: Space, design: Mapping[str, Any], most: int = MAX_RUNS) -> s
 
 
 def _parts(group: Group, design: Mapping[str, Any], most: int) -> list[str]:
-    if not group.entries:
-        return [f"{group.names[0]} {_plain(design[group.names[0]])}"]
+    if group.kind != "entries":
+        name, value = group.names[0], design[group.names[0]]
+        if group.kind == "shares":
+            parts = [f"{entry} {units}" for entry, units in zip(group.entries, value, strict=True) if units]
+            return [f"{name} {', '.join(parts)}"]
+        return [f"{name} {' '.join(map(_plain, value)) if group.kind == 'order' else _plain(value)}"]
     texts = [" ".join(row) for row in zip(*(map(_plain, design[v]) for v in group.names), strict=True)]
     spans = runs(group.entries, texts)
     if len(spans) == 1:

@@ -29,22 +29,30 @@ class Decided:
 
 
 def decisions(a: Plan, b: Plan) -> list[Decided]:
-    """Where two designs differ, equal neighbours joined. Variables that only one plan has differ from "–"."""
+    """Where two designs differ, equal neighbours joined. What only one plan decides differs from "–"."""
     found: list[Decided] = []
+    names = [r.name for r in a.rows]
+    told: set[str] = set()
+    if names and names == [r.name for r in b.rows]:  # what runs where, however the variables put it
+        told = {key for row in (*a.rows, *b.rows) for key in row.choices}
+        for key in dict.fromkeys(key for row in (*a.rows, *b.rows) for key in row.choices):
+            left, right = ([_text(row.choices.get(key, "–")) for row in plan.rows] for plan in (a, b))
+            found += _spans(key, names, left, right)
     for name in dict.fromkeys((*a.design, *b.design)):
         left, right = a.design.get(name, "–"), b.design.get(name, "–")
-        if left == right:
+        if name in told or left == right:
             continue
-        if not (isinstance(left, list) and isinstance(right, list) and len(left) == len(right)):
+        if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+            entries = [str(i) for i in range(len(left))]
+            found += _spans(name, entries, [_text(v) for v in left], [_text(v) for v in right])
+        else:
             found.append(Decided(name, "", _text(left), _text(right)))
-            continue
-        rows = a.rows if len(a.rows) == len(left) else b.rows if len(b.rows) == len(left) else ()
-        names = [r.name for r in rows] or [str(i) for i in range(len(left))]
-        pairs = [f"{x}\0{y}" if x != y else "" for x, y in zip(left, right, strict=True)]
-        for entries, pair in runs(names, pairs):
-            if pair:
-                found.append(Decided(name, entries, *pair.split("\0")))
     return found
+
+
+def _spans(name: str, entries: list[str], a: list[str], b: list[str]) -> list[Decided]:
+    pairs = [f"{x}\0{y}" if x != y else "" for x, y in zip(a, b, strict=True)]
+    return [Decided(name, span, *pair.split("\0")) for span, pair in runs(entries, pairs) if pair]
 
 
 def changes(a: Plan, b: Plan) -> dict[str, tuple[float | None, float | None, float | None]]:

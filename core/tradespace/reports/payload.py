@@ -10,8 +10,7 @@ import numpy as np
 from tradespace import units
 from tradespace.plans import Plan, PlanRow
 from tradespace.reports.columns import Column, column
-from tradespace.reports.describe import groups_of
-from tradespace.reports.summary import Measure, Summary
+from tradespace.reports.summary import Decision, Measure, Summary
 from tradespace.reports.terminal import baseline_lines, change_line, gap_line, quantity
 
 HISTORY = 600
@@ -59,7 +58,7 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "colour": 2 if len(summary.objectives) > 2 else -1,
         "start": start,
         "rows": _rows(summary),
-        "decisions": {d.name: {"options": d.options, "entries": d.entries} for d in summary.decisions},
+        "decisions": {d.name: {"options": d.options} for d in mapped(summary)},
         "maps": _maps(summary),
         "limits": list(rows[0].violations) if rows else list(summary.constraints),
         "details": {i: _detail(p) for i, p in plans.items()},
@@ -84,7 +83,7 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
 def question(summary: Summary) -> str:
     """The question a search answers, in a sentence."""
     names = [d.name for d in summary.decisions]
-    several = [d for d in summary.decisions if d.entries]
+    several = [d for d in summary.decisions if d.kind == "entries"]
     where = f" of the {len(several[0].entries)} blocks" if several else ""
     subject = f" of {summary.workload} on {summary.target}" if summary.workload else ""
     goals = [f"{'high' if m.direction == 'max' else 'low'} {m.name}" for m in summary.objectives]
@@ -152,7 +151,7 @@ def _measure(m: Measure, c: Column, summary: Summary) -> dict[str, Any]:
 
 
 def _rows(summary: Summary) -> list[dict[str, Any]]:
-    options = {d.name: {o: i for i, o in enumerate(d.options)} for d in summary.decisions if d.options and d.entries}
+    drawn = mapped(summary)
     names = [m.name for m in summary.measures]
     rows = summary.rows or summary.nearest
     values = _rounded([[r.values[n] for n in names] for r in rows])
@@ -165,22 +164,44 @@ def _rows(summary: Summary) -> list[dict[str, Any]]:
             "text": r.text,
             "values": values[i],
             "violations": violations[i],
-            "codes": {n: [known[str(v)] for v in r.design[n]] for n, known in options.items()},
+            "codes": {d.name: _codes(d, r.design[d.name]) for d in drawn},
             "command": f"tradespace explain {summary.study}:{r.short_id}" if summary.study and summary.rows else "",
         }
         for i, r in enumerate(rows)
     ]
 
 
+def mapped(summary: Summary) -> tuple[Decision, ...]:
+    """Decisions that a map over entries can show: choices an entry, and shares of as many units as there are entries
+    (a contiguous placement), which are drawn as the entries they come to."""
+    choices = [d for d in summary.decisions if d.options and d.kind == "entries"]
+    rows = summary.rows or summary.nearest
+    found = list(choices)
+    for d in summary.decisions:
+        units = sum(rows[0].design[d.name]) if rows and d.kind == "shares" else 0
+        over = next((c.entries for c in choices if len(c.entries) == units), None)
+        if over is not None:
+            found.append(Decision(d.name, d.kind, d.entries, over))
+    return tuple(found)
+
+
+def _codes(decision: Decision, value: Sequence[Any]) -> list[int]:
+    if decision.kind == "shares":
+        return [part for part, units in enumerate(value) for _ in range(units)]
+    known = {o: i for i, o in enumerate(decision.options)}
+    return [known[str(v)] for v in value]
+
+
 def _maps(summary: Summary) -> list[dict[str, Any]]:
-    """One map for each group of choices over the same entries: the first as rows, the second as colour."""
+    """One map for each group of decisions over the same entries: the first as rows, the second as colour."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for d in mapped(summary):
+        groups.setdefault(d.entries, []).append(d.name)
     maps = []
-    for group in groups_of([(d.name, d.entries) for d in summary.decisions if d.options]):
-        if group.entries:
-            row = "placement" if "placement" in group.names else group.names[0]
-            others = [n for n in group.names if n != row]
-            colour = others[0] if others else None
-            maps.append({"entries": list(group.entries), "row": row, "colour": colour, "rest": others[1:]})
+    for entries, names in groups.items():
+        row = "placement" if "placement" in names else names[0]
+        others = [n for n in names if n != row]
+        maps.append({"entries": entries, "row": row, "colour": others[0] if others else None, "rest": others[1:]})
     return maps
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tradespace.designs import short_ids
-from tradespace.reports.describe import describer, entry_names
+from tradespace.reports.describe import describer, entry_names, kind_of
 
 if TYPE_CHECKING:
     from tradespace.baseline import Baseline
@@ -93,9 +93,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision variable as a report needs it; ``options`` of a Choice as text, else none."""
+    """A decision variable as a report needs it; ``kind`` as in `describe.kind_of`, ``options`` of a Choice as text."""
 
     name: str
+    kind: str
     options: tuple[str, ...]
     entries: tuple[str, ...]  # empty for a single value
 
@@ -278,6 +279,7 @@ def _decisions(space: Space) -> tuple[Decision, ...]:
     return tuple(
         Decision(
             v.name,
+            kind_of(space, v.name),
             tuple(str(o) for o in getattr(v, "options", ())),
             () if v.length is None else entry_names(space, v.name),
         )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tradespace.designs import Choice, Integer, Space
+from tradespace.designs import Choice, Composition, Integer, Permutation, Space
 from tradespace.reports.describe import describe, entry_names
 
 BLOCKS = ("embed", "0", "1", "2", "head")
@@ -36,3 +36,13 @@ def test_a_single_difference_is_never_lost() -> None:
 
 def test_entries_without_names_are_numbered() -> None:
     assert entry_names(Space(Choice("a", ("x", "y"), 3)), "a") == ("0", "1", "2")
+
+
+def test_shares_and_orders() -> None:
+    space = Space(
+        Choice("precision", ("int8", "int4"), 3),
+        Composition("placement", 3, 4, entries=("cpu", "igpu", "npu", "dgpu")),
+        Permutation("order", 3),
+    )
+    design = {"precision": ["int4"] * 3, "placement": [0, 2, 0, 1], "order": [2, 0, 1]}
+    assert describe(space, design) == "placement igpu 2, dgpu 1 | all int4 | order 2 0 1"

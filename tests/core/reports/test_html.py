@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tradespace.designs import Choice, Composition, Space
 from tradespace.errors import TradespaceError
+from tradespace.problem import Metric
 from tradespace.reports.html import embedded, explained, render, write, write_report
 from tradespace.reports.payload import HISTORY, _round, _rounded, payload, question
 from tradespace.reports.summary import Files, summarise
+from tradespace.search import search
 
 EVIL = "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>\u2028&"
 
@@ -137,6 +140,21 @@ def test_tables_are_rounded_like_single_numbers() -> None:
     np.testing.assert_allclose(_rounded(table), [[_round(v) for v in row] for row in table], rtol=2e-7)
     assert max(len(repr(v)) for row in _rounded(table[:200]) for v in row) <= 14  # that is the point
     assert _rounded([]) == [] and _rounded([[], []]) == [[], []]
+
+
+def test_a_contiguous_placement_is_drawn_block_by_block(walk: Any) -> None:
+    class Contiguous:
+        space = Space(Choice("precision", ("int8", "int4"), 4), Composition("placement", 4, 3, entries=("a", "b", "c")))
+        metrics = (Metric("cost", "1", "min"),)
+
+        def price(self, designs: Any) -> Any:
+            return {"cost": designs["placement"] @ np.array([3.0, 1.0, 2.0]) + designs["precision"].sum(axis=1)}
+
+    front = search(Contiguous(), ["cost"], optimizer=walk, evaluations=512)
+    data = payload(summarise(front), {})
+    assert data["maps"] == [{"entries": ("0", "1", "2", "3"), "row": "placement", "colour": "precision", "rest": []}]
+    assert data["decisions"]["placement"]["options"] == ("a", "b", "c")
+    assert data["rows"][0]["codes"] == {"precision": [0, 0, 0, 0], "placement": [1, 1, 1, 1]}
 
 
 def test_the_question_in_a_sentence(make_front: Any, chain: Any, bound: Any) -> None:

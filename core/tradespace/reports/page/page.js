@@ -75,7 +75,8 @@ function mapsOf(row) {
 }
 function drawMap(map) {
   const n = map.entries.length;
-  const grid = make("div", { class: "map", role: "img", "aria-label": `${map.row.name} of ${n} entries`, style: `grid-template-columns: max-content repeat(${n}, minmax(6px, 1fr))` });
+  const least = n > 60 ? 2 : 6;
+  const grid = make("div", { class: n > 60 ? "map dense" : "map", role: "img", "aria-label": `${map.row.name} of ${n} entries`, style: `grid-template-columns: max-content repeat(${n}, minmax(${least}px, 1fr))` });
   map.row.options.forEach((option, r) => {
     grid.append(make("div", { class: "name", title: option }, option));
     for (let i = 0; i < n; i++) {
