@@ -26,6 +26,7 @@ from tradespace.studies.summary import parameters
 LIMIT = 200
 _MARK = "tradespace"
 _PLAN, _DESIGN = "plan", "design"
+_NOTE = "dashboard:note_ver"
 _NOTE_CHUNK = 2000  # the dashboard keeps notes in pieces of at most 2,045 characters
 
 
@@ -197,10 +198,12 @@ class _View:
             user |= {"workload": setting.workload, "target": setting.target}
         self._put(tables.study_user, user)
         names = [f"{o.name} ({o.unit})" if o.unit not in ("", "1") else o.name for o in problem.objectives]
-        note = _note(study, trials)
-        chunks = [note[i : i + _NOTE_CHUNK] for i in range(0, len(note), _NOTE_CHUNK)]
-        system: dict[str, Any] = {"study:metric_names": names, "dashboard:note_ver": 1}
-        self._put(tables.study_system, system | {f"dashboard:note_str:{i}": c for i, c in enumerate(chunks)})
+        system: dict[str, Any] = {"study:metric_names": names}
+        if self._attributes(tables.study_system).get(_NOTE, 1) == 1:  # the dashboard counts up when a person edits it
+            note = _note(study, trials)
+            chunks = [note[i : i + _NOTE_CHUNK] for i in range(0, len(note), _NOTE_CHUNK)]
+            system |= {_NOTE: 1, **{f"dashboard:note_str:{i}": chunk for i, chunk in enumerate(chunks)}}
+        self._put(tables.study_system, system)
 
     def _axes(self) -> list[list[str]]:
         return [[o.name, o.unit, o.direction] for o in self.study.problem.objectives]

@@ -164,9 +164,13 @@ def test_notes_and_attributes_of_others_survive(
 ) -> None:
     start(store, "a", spec, chain.problem(), registry)
     publish(store, "a")
+    dashboard = pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is an extra")
+    assert "`tradespace explain a:PLAN`" in dashboard.get_note(loaded(store))
     loaded(store).set_user_attr("mine", [1, 2])
+    dashboard.save_note(loaded(store), "x" * 5000)
     publish(store, "a")
     assert loaded(store).user_attrs["mine"] == [1, 2]
+    assert dashboard.get_note(loaded(store)) == "x" * 5000
 
 
 def test_optuna_tables_of_another_revision_are_refused(
