@@ -15,6 +15,9 @@ def tradespace_optimizers() -> dict[str, str]:
         "exhaustive": "tradespace_optimizers.exhaustive:Exhaustive",
         "chain_exact": "tradespace_optimizers.chain_exact:ChainExact",
         "nsga2": "tradespace_optimizers.pymoo_nsga2:NSGA2",
+        "rl_aco": "tradespace_optimizers.rl_aco:RLACO",
+        "aco": "tradespace_optimizers.rl_aco:ACO",
+        "reinforce": "tradespace_optimizers.rl_aco:Reinforce",
         "optuna_tpe": "tradespace_optimizers.optuna_samplers:TPE",
         "optuna_nsga2": "tradespace_optimizers.optuna_samplers:OptunaNSGA2",
     }

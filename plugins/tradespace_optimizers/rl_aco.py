@@ -23,6 +23,8 @@ from tradespace_optimizers.rl_aco_policy import Policy, advantages, choice_gradi
 Array = NDArray[np.float64]
 Rng = np.random.Generator
 COUPLINGS = ("learned-heuristic", "mixture", "pheromone-prior", "two-timescale")
+CHAINS = 8
+"""Most lines of search side by side where there is one objective; few for a small budget or a large design (ours)."""
 SLOW = 5
 """Two time-scales: of so many batches one is built by the colony, the others by the policy alone."""
 
@@ -81,6 +83,10 @@ class RLACO:
         self._trails = [Trails(objectives, lane, options.rho) for lane in self._lanes]
         self._archive = Archive(view.space, objectives, limit=400)
         self._elite: NDArray[np.intp] = np.zeros(len(self._directions), np.intp)  # rows of the archive
+        width = sum(lane.width for lane in self._lanes)
+        self._many = int(np.clip(self._budget / (20 * width), 1, CHAINS)) if objectives == 1 else 1
+        self._chains: Designs | None = None  # what each chain stands at (one objective: an archive of one is too few)
+        self._costs: Array = np.full((self._many, 2), np.inf)  # violation, objective of each chain
         self._told, self._batches, self._idle, self._primed = 0, 0, 0, False
 
     # -- asking -------------------------------------------------------------------------------------------------------
@@ -94,7 +100,7 @@ class RLACO:
         weights = self._directions[np.unique(group)]
         group = np.searchsorted(np.unique(group), group)
         fresh, forced = self._plan(count, rng)
-        base = self._base(group, np.unique(self._group(count, len(start))), rng)
+        base = self._base(count, len(start), rng)
         columns: dict[str, Any] = {}
         for i, lane in enumerate(self._lanes):
             colony, policy, mu = self._tables(i, weights)
@@ -127,13 +133,18 @@ class RLACO:
             forced.append(np.where(mask.any(axis=1) & ~whole[:, 0], entry, -1))
         return fresh, forced
 
-    def _base(self, group: NDArray[np.intp], which: NDArray[np.intp], rng: Rng) -> Designs:
-        """The design each ant starts from: the best of its direction, or for one in four any of the archive."""
+    def _base(self, count: int, first: int, rng: Rng) -> Designs:
+        """The design each ant starts from: the best of its direction (one objective: of its chain), or for one in four
+        any of the archive."""
         if not len(self._archive):
-            return self._space.sample(len(group), rng)
-        other = rng.integers(0, len(self._archive), len(group))
-        rows = np.where(rng.random(len(group)) < 0.25, other, self._elite[which][group])
-        return self._archive.designs.take(rows)
+            return self._space.sample(count, rng)
+        other = rng.integers(0, len(self._archive), count)
+        rows = np.where(rng.random(count) < 0.25, other, self._elite[self._group(count, first)])
+        if self._chains is None or self._many == 1:
+            return self._archive.designs.take(rows)
+        pool = self._space.concat([self._archive.designs, self._chains])
+        chain = len(self._archive) + np.arange(first, first + count) % self._many
+        return pool.take(np.where(rng.random(count) < 0.9, chain, rows))
 
     def _tables(self, i: int, weights: Array) -> tuple[Array, Array, float]:
         """(weights of the colony, of the policy, share of decisions that are the policy's), (D, rows, k) each."""
@@ -165,6 +176,8 @@ class RLACO:
     def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
         group = self._group(len(designs))
         changed = self._archive.add(designs, scores)
+        if self._many > 1:
+            self._move_chains(designs, scores, rng)
         self._choose_elites()
         if self._options.learner:
             self._learn(designs, scores, group)
@@ -176,6 +189,28 @@ class RLACO:
             for trails in self._trails:
                 trails.restart()
         self._told, self._batches = self._told + len(designs), self._batches + 1
+
+    def _move_chains(self, designs: Designs, scores: Scores, rng: Rng) -> None:
+        """Each chain goes to the best of its ants if that is no worse, now and then if it is; a chain far behind the
+        best starts again from there."""
+        keys = np.stack([scores.violation, scores.objectives[:, 0]], axis=1)
+        rows = np.arange(len(designs))
+        chains = self._chains if self._chains is not None else designs.take(rows[: self._many] % len(designs))
+        if len(chains) < self._many:
+            chains = chains.take(np.arange(self._many) % len(chains))
+        pick, costs = np.arange(self._many), self._costs.copy()
+        lenient = rng.random(self._many) < 0.1 * max(0.0, 1.0 - self._told / self._budget)
+        for c in range(self._many):
+            mine = rows[rows % self._many == c]
+            if not len(mine):
+                continue
+            best = mine[np.lexsort((keys[mine, 1], keys[mine, 0]))[0]]
+            if tuple(keys[best]) <= tuple(costs[c]) or lenient[c]:
+                pick[c], costs[c] = self._many + best, keys[best]
+        last, first = np.lexsort((costs[:, 1], costs[:, 0]))[[-1, 0]]
+        if self._batches % self._options.patience == self._options.patience - 1:
+            pick[last], costs[last] = pick[first], costs[first]
+        self._chains, self._costs = self._space.concat([chains, designs]).take(pick), costs
 
     def _scaled(self, objectives: Array) -> Array:
         """Objectives in units of the archive's range, from its best on; finite whatever they were."""
@@ -193,7 +228,8 @@ class RLACO:
     def _learn(self, designs: Designs, scores: Scores, group: NDArray[np.intp]) -> None:
         o = self._options
         cost = tchebycheff(self._scaled(scores.objectives), self._directions)[np.arange(len(group)), group]
-        gain = advantages(cost, scores.violation, group) / len(group)
+        rivals = group if self._many == 1 else np.arange(len(group)) % self._many
+        gain = advantages(cost, scores.violation, rivals) / len(group)
         imitate = 0.1 if o.coupling in ("pheromone-prior", "two-timescale") and self._primed else 0.0
         used = np.unique(group)
         for lane, policy in zip(self._lanes, self._policies, strict=True):
@@ -264,3 +300,29 @@ def tchebycheff(scaled: Array, weights: Array) -> Array:
     """``(N, D)`` augmented weighted Tchebycheff distance from the best (Steuer and Choo 1983)."""
     worst = (scaled[:, None, :] * (weights[None, :, :] + 1e-3)).max(axis=2)
     return np.asarray(worst + 0.05 * scaled @ weights.T)
+
+
+@dataclass(frozen=True)
+class ACOOptions(RLACOOptions):
+    """The options of `RLACOOptions` with the learner off."""
+
+    learner: bool = False
+
+
+class ACO(RLACO):
+    """The colony alone: max-min ants without a learned heuristic."""
+
+    Options: ClassVar[type] = ACOOptions
+
+
+@dataclass(frozen=True)
+class ReinforceOptions(RLACOOptions):
+    """The options of `RLACOOptions` with the colony off."""
+
+    colony: bool = False
+
+
+class Reinforce(RLACO):
+    """The learner alone: policy gradient on designs drawn from the policy (Williams 1992)."""
+
+    Options: ClassVar[type] = ReinforceOptions
