@@ -39,9 +39,10 @@ class Archive:
         if not ok.any():
             return not self.feasible and self._add_infeasible(designs, scores)
         rows = np.flatnonzero(ok)
-        rows = rows[nondominated(scores.objectives[rows])] if self.feasible else rows
         keep_old = slice(None) if self.feasible else slice(0, 0)
         rows = self._new(designs, rows, self.designs.digest[keep_old])
+        rows = rows[np.argsort(designs.digest[rows], kind="stable")]
+        rows = rows[nondominated(scores.objectives[rows])]
         old = self.objectives[keep_old]
         objectives = np.concatenate([old, scores.objectives[rows]])
         digest = np.concatenate([self.designs.digest[keep_old], designs.digest[rows]])

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs
 from tradespace.errors import TradespaceError
 from tradespace.problem import Constraint, Problem, Scores
+from tradespace.search.archive import Archive
+from tradespace.search.contract import rng
 
+_BATCHES, _BATCH = 16, 128
 _NUDGES = (0.0, 1e-6, 1e-4, 1e-3, 1e-2)
 
 
@@ -80,6 +83,27 @@ class Relaxations:
             if k not in self._alone or amount < self._alone[k][0]:
                 self._alone[k] = (amount, designs.take(slice(best, best + 1)))
 
+    def refine(self, archive: Archive, seed: int) -> None:
+        """A short search (2,048 designs) of its own with the violations as objectives, from the least violating
+        designs: it makes the relaxations found small, and may find a feasible design after all."""
+        if self.done or archive.scores is None:
+            return
+        problem, known = self._problem, Archive(self._problem.space, archive.scores.violations.shape[1])
+        known.add(archive.designs, _as_objectives(archive.scores))
+        for amount, design in self._alone.values():
+            if amount > 0:
+                known.add(design, _as_objectives(problem.score(design)))
+        for batch in range(_BATCHES):
+            if self.done:
+                return
+            random = rng(seed, batch, "probe")
+            parents = known.designs.take(random.integers(0, len(known), _BATCH))
+            designs = problem.repair(problem.space.mutate(parents, random))
+            scores = problem.score(designs)
+            archive.add(designs, scores)
+            known.add(designs, _as_objectives(scores))
+            self.add(designs, scores)
+
     def diagnosis(self, nearest: Designs, scores: Scores) -> Diagnosis:
         """From the least violating designs and their scores."""
         order = np.lexsort((nearest.digest, scores.violation))
@@ -121,3 +145,9 @@ class Relaxations:
             if read.violation(prices)[0] <= 0:
                 return text
         return text
+
+
+def _as_objectives(scores: Scores) -> Scores:
+    """The same designs, judged by their violations alone."""
+    amounts = np.maximum(scores.violations, 0.0)
+    return Scores(amounts, np.zeros((len(amounts), 0)), scores.prices)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs, short_ids
 from tradespace.errors import PluginError, ProblemError, UnknownName
 from tradespace.plans import Plan
-from tradespace.problem import Problem, Scores
+from tradespace.problem import Prices, Problem, Scores
 from tradespace.search import knee as _knee
 from tradespace.search.archive import Archive
 from tradespace.search.diagnosis import Diagnosis, Relaxations
@@ -78,6 +78,7 @@ class Front:
         hypervolume: share of ``box`` that the front dominates.
         stopped: why the search ended.  interrupted: it was Ctrl-C.
         diagnosis: only when nothing feasible was found; then K = 0.
+        note: what the optimizer says is certain about its designs ("exact"), if anything.
     """
 
     problem: Problem
@@ -95,6 +96,7 @@ class Front:
     stopped: str
     interrupted: bool = False
     diagnosis: Diagnosis | None = None
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.designs)
@@ -165,13 +167,14 @@ def front_of(
     history: tuple[HistoryPoint, ...],
     stopped: str,
     interrupted: bool,
+    note: str = "",
 ) -> Front:
     """The front that an archive holds. ``box=None``: a search that was interrupted before its first batch."""
     m = len(problem.objectives)
     box = box or Box(np.zeros(m), np.ones(m), "no design was priced")
-    nothing = problem.score(archive.designs.take(slice(0, 0))) if archive.scores is None else archive.scores
+    known = archive.scores or _no_scores(problem)
     rows = np.lexsort(archive.objectives.T[::-1]) if archive.feasible else np.empty(0, np.intp)
-    scores = nothing.take(rows)
+    scores = known.take(rows)
     diagnosis = None
     if archive.scores is not None and not archive.feasible:
         diagnosis = relaxations.diagnosis(archive.designs, archive.scores)
@@ -191,4 +194,11 @@ def front_of(
         stopped=stopped,
         interrupted=interrupted,
         diagnosis=diagnosis,
+        note=note,
     )
+
+
+def _no_scores(problem: Problem) -> Scores:
+    empty = np.empty(0)
+    prices = Prices({m.name: empty for m in problem.evaluator.metrics})
+    return Scores(np.empty((0, len(problem.objectives))), np.empty((0, 0)), prices)

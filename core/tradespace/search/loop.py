@@ -31,6 +31,7 @@ from tradespace.search.front import Front, HistoryPoint, front_of
 from tradespace.search.indicators import Box, hypervolume, reference_box
 
 _GAIN = 1e-6
+_CHEAP = 1e-3  # seconds a design
 
 
 @dataclass
@@ -89,6 +90,9 @@ def run(
                 state.box = reference_box(problem)
         while not state.stopped:
             _step(state, optimizer, budget, seed, batch or int(optimizer.batch), observers, replay)
+        if _cheap(state):
+            with guarded("diagnosis"):
+                state.relaxations.refine(state.archive, seed)
     except KeyboardInterrupt:
         interrupted, state.stopped = True, "interrupted"
     return front_of(
@@ -103,7 +107,14 @@ def run(
         history=tuple(state.history),
         stopped=state.stopped,
         interrupted=interrupted,
+        note=str(getattr(optimizer, "note", "")),
     )
+
+
+def _cheap(state: _Run) -> bool:
+    """Whether nothing feasible was found and two thousand more prices take about a second."""
+    known = state.problem.deterministic and state.evaluations > 0 and not state.archive.feasible
+    return known and state.seconds / state.evaluations < _CHEAP
 
 
 def _step(
