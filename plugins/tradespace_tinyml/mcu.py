@@ -40,9 +40,7 @@ class MCU:
         time = np.where(product, operators.flop / rate, operators.flop / float(device.clock))
         unsupported = np.array([[precision.bits > 8 for precision in precisions]])
         shape = (len(operators), len(precisions))
-        return CostTable(
-            time=np.broadcast_to(time[:, None], shape), unsupported=np.broadcast_to(unsupported, shape)
-        )
+        return CostTable(time=np.broadcast_to(time[:, None], shape), unsupported=np.broadcast_to(unsupported, shape))
 
 
 def rates(device: Device) -> dict[str, float]:
