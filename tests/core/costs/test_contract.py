@@ -96,6 +96,8 @@ def test_repair_moves_to_the_fastest_device_that_can() -> None:
     repaired = evaluator.repair(design)
     costs = evaluator.binding.costs[0, :, :, 0, 0]
     assert repaired["placement"][0].tolist() == np.where(costs[:, 0] < costs[:, 2], 0, 2).tolist()
+    before, after = evaluator.price(design), evaluator.price(repaired)
+    assert before["latency"] > 5 * after["latency"] and before["energy"] > 2 * after["energy"]  # never attractive
     again = evaluator.repair(repaired)
     assert (again["placement"] == repaired["placement"]).all()
     able = evaluator.space.parse({"placement": "cpu", "precision": "fp16"})
