@@ -29,7 +29,7 @@ class MCU:
 
     constants: ClassVar[Mapping[str, str]] = {
         "clock": "Hz",
-        **{name: "FLOP/s or zero" for name in LIBRARIES},
+        **dict.fromkeys(LIBRARIES, "FLOP/s or zero"),
     }
     defaults: ClassVar[Mapping[str, float]] = dict.fromkeys(LIBRARIES, 0.0)
     runs: ClassVar[tuple[str, ...]] = ("conv", "matmul", "elementwise", "aggregate", "softmax", "norm")

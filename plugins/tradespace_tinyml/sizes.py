@@ -48,7 +48,7 @@ def sizes(shapes: Shapes, library: Library, order: Order = "size") -> Sizes:
 
 
 def _expands(s: Shapes) -> NDArray[np.bool_]:
-    return s.active & (s.middle != s.inputs)
+    return np.asarray(s.active & (s.middle != s.inputs))
 
 
 def _counts(s: Shapes) -> tuple[Ints, Ints, Ints]:
@@ -80,10 +80,7 @@ def _scratch(s: Shapes, library: Library) -> Ints:
     columns = np.maximum(columns, 4 * np.where(_expands(s), s.inputs, 0).max(axis=1))
     columns = np.maximum(columns, 4 * 9 * s.channels)
     columns = np.maximum(columns, np.where(s.last > 0, 4 * _end(s)[0], 0))
-    if library.in_place:
-        depthwise = 2 * (s.height + s.kernel - 1) ** 2
-    else:
-        depthwise = 2 * s.kernel**2 * s.middle
+    depthwise = 2 * (s.height + s.kernel - 1) ** 2 if library.in_place else 2 * s.kernel**2 * s.middle
     columns = np.maximum(columns, np.where(s.active, depthwise, 0).max(axis=1))
     return np.asarray(columns + (2 * 9 * s.channels * s.stem if library.widened else 0))
 
@@ -105,15 +102,6 @@ class _Columns:
         return PackedBuffers(
             start.astype(np.int32), cut.astype(np.int32), end.astype(np.int32), size.astype(np.int64), rest
         )
-
-
-@dataclass
-class _Use:
-    """Where a tensor is read last, and how much of it stays (an in-place depthwise convolution takes it over)."""
-
-    end: Ints
-    cut: Ints
-    rest: Ints | None = None  # None: as long as it is
 
 
 def buffers(s: Shapes, library: Library) -> PackedBuffers:
@@ -197,7 +185,7 @@ def _steps(s: Shapes, library: Library) -> Ints:
     there[:, 2 + PROJECT : -3 : OPS] = s.active
     there[:, 2 + ADD : -3 : OPS] = s.active & s.shortcut
     there[:, -3], there[:, -2:] = s.last > 0, True
-    return np.maximum(there.cumsum(axis=1) - 1, 0)
+    return np.asarray(np.maximum(there.cumsum(axis=1) - 1, 0))
 
 
 # -- the twin ---------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def plan(buffers: Sequence[Buffer], order: Order = "size") -> Placement:
     """Place buffers by first fit. Ties of size fall to the longer life (and the other way round), then to the
     earlier start, then to the index.
 
-    This is the readable twin of `tradespace.costs.memory_planner_batch.peaks`: it collects what is forbidden and sweeps.
+    The readable twin of `tradespace.costs.memory_planner_batch.peaks`: it collects what is forbidden and sweeps.
     """
     addresses = [0] * len(buffers)
     placed: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_a_batch_equals_its_networks(library: Any, order: Order, changes: dict[s
 
 def test_in_place_depthwise_saves_up_to_what_it_can() -> None:
     """N channels in place need N + 1 instead of 2 N: at most a factor of two. The paper's 1.6 (figure 5) is one network
-    whose peak is a stride-1 block; where the peak is the first stride-2 block, as in most of this space, less is won."""
+    whose peak is a stride-1 block; where the peak is the first stride-2 block, as in most of this space, less."""
     nets = space()
     shapes = nets.shapes(nets.space.sample(500, np.random.default_rng(6)))
     two = dataclasses.replace(LIBRARIES["tinyengine"], in_place=False)
@@ -104,7 +105,7 @@ def test_larger_boards_take_what_smaller_ones_take() -> None:
         own = evaluator(board, libraries=["tinyengine"])
         prices = own.price(own.space.sample(800, np.random.default_rng(10)))
         feasible[board] = np.all([v <= 0 for v in prices.violations.values()], axis=0)
-    for small, large in zip(BOARDS, BOARDS[1:], strict=False):
+    for small, large in itertools.pairwise(BOARDS):
         assert (feasible[large] | ~feasible[small]).all()
         assert feasible[large].sum() > feasible[small].sum()
 
