@@ -73,8 +73,8 @@ class StudyLog:
             raise StudyError(f"a study ends {', '.join(_ENDED)}", value=status, where=self.name)
         values: dict[str, Any] = {"status": status, "finished": stamp.now(), "writer": None}
         values["summary"] = jsontext.dump(_summary(front, error), self.name)
-        # interrupted while it replayed, a search knows less than its log
-        whole = front is not None and len(front.history) >= self.next
+        # interrupted before its first batch, or while it replayed, a search knows less than its log
+        whole = front is not None and len(front.history) >= max(self.next, 1)
         values["front"] = record.pack_front(front) if front is not None and whole else None
         self._close()
         with schema.writing(self.engine) as connection:
