@@ -142,6 +142,12 @@ class Registry:
         claim = self.claim(group, name)
         return import_path(claim.path, f"{NOUNS[group]} '{name}' of plugin '{claim.plugin}'")
 
+    def each(self, group: str) -> Iterator[tuple[str, Any]]:
+        """(name, object) of all that load: for work that wants every one and can do without a broken one."""
+        for name in self.names(group):
+            with contextlib.suppress(TradespaceError):
+                yield name, self.load(group, name)
+
     def hint(self, name: str, known: Sequence[str]) -> str:
         """Close names, then the plugins that failed: one of them may have provided `name`."""
         failed = [f"Plugin '{plugin.name}' failed to load: {plugin.error}" for plugin in self.plugins if plugin.error]

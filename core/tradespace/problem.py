@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from tradespace import expressions, units
 from tradespace.designs import Designs, Space
 from tradespace.errors import PluginError, ProblemError, UnknownName
 from tradespace.expressions import Expression
+
+if TYPE_CHECKING:
+    from tradespace.plugins import Registry
 
 Array = NDArray[np.float64]
 
@@ -70,9 +73,12 @@ class ChainTerm:
 
 @dataclass(frozen=True)
 class Structure:
-    """What an evaluator knows of its own form. ``variables`` are Choices of one length n; the state of an entry is
-    the mixed-radix number of their codes, last variable fastest. ``limits``: violations of the form
-    ``sum(unary) / limit - 1 <= 0``. Other variables of the space must not lower any term."""
+    """What an evaluator knows of its own form.
+
+    ``variables`` are Choices of one length n; the state of an entry is the mixed-radix number of their codes, last
+    variable fastest. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
+    nothing is shared between entries). Other variables of the space must not lower any term.
+    """
 
     variables: tuple[str, ...]
     terms: Mapping[str, ChainTerm]  # metric -> form; direction "min" metrics only
@@ -84,14 +90,19 @@ class Evaluator(Protocol):
     """What `search` needs of an object: nothing is registered, nothing is inherited.
 
     ``price`` may return `Prices` or a plain dict of metrics, shapes ``(N,)``; it must be pure: a design has one price
-    in any batch, order and process. Optional members, used where present: ``repair(designs) -> Designs`` (called
-    before price), ``explain(design) -> Plan``, ``structure() -> Structure | None``, ``deterministic: bool`` (False
-    for measurements: logged and never measured again), ``substitutes: Sequence[Sourced]``.
+    in any batch, order and process. Optional members, used where present:
+
+    - ``repair(designs) -> Designs``, called before price;
+    - ``explain(design) -> Plan``; ``substitutes: Sequence[Sourced]``, what the prices rest on;
+    - ``structure() -> Structure | None``;
+    - ``suggest() -> Mapping[str, Designs]``, named plans made by construction, which optimizers may start from;
+    - ``deterministic: bool``, False for measurements: logged and never measured again.
     """
 
-    space: Space
-    metrics: tuple[Metric, ...]
-
+    @property
+    def space(self) -> Space: ...
+    @property
+    def metrics(self) -> tuple[Metric, ...]: ...
     def price(self, designs: Designs) -> Prices | Mapping[str, Array]: ...
 
 
@@ -111,7 +122,9 @@ class EvaluatorFactory(Protocol):
     fidelity: int
 
     def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined: ...
-    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> Evaluator: ...
+    def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> Evaluator:
+        """Tabulate once. Names in ``options`` and device models are looked up in ``registry``; unknown options are
+        refused."""
 
 
 @dataclass(frozen=True)

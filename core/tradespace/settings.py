@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tradespace.errors import ProblemError, UnknownName
-from tradespace.plugins import Registry
+from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
+from tradespace.plugins import Registry, foreign
 from tradespace.problem import Declined, Evaluator
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def bind(setting: Setting, registry: Registry) -> Bound:
             value=f"{setting.workload} on {setting.target}",
             remedy=f"{reasons}.",
         )
-    evaluator = accepted[names[0]].bind(workload, target, setting.options)
+    with foreign(f"evaluator '{names[0]}'"):
+        evaluator = accepted[names[0]].bind(workload, target, setting.options, registry)
     return Bound(setting, workload, target, evaluator, names[0], tuple(names[1:]), declined)
 
 
@@ -73,8 +74,15 @@ def _accepting(workload: Any, target: Target, registry: Registry) -> tuple[dict[
     accepted: dict[str, Any] = {}
     declined: dict[str, str] = {}
     for name in registry.names("evaluators"):
-        factory = registry.load("evaluators", name)()
-        answer = factory.accepts(workload, target)
+        try:
+            with foreign(f"evaluator '{name}'"):
+                factory = registry.load("evaluators", name)()
+                answer = factory.accepts(workload, target)
+                if answer is not True and not isinstance(answer, Declined):
+                    raise PluginError("accepts answers True or Declined(reason)", value=answer)
+        except TradespaceError as error:  # a broken plugin costs only its own names
+            declined[name] = str(error)
+            continue
         if isinstance(answer, Declined):
             declined[name] = answer.reason
         else:

@@ -16,6 +16,7 @@ from tradespace.costs.schedules_tables import Floats, Ints
 from tradespace.designs import Designs, Space
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.plans import Plan
+from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Sourced
 from tradespace_fleet.binding import FleetBinding, accepts
@@ -47,7 +48,9 @@ class QueueFactory:
             return Declined("prices tasks that arrive over time; all of these are there from the start")
         return True
 
-    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> QueueEvaluator | NamedPlans:
+    def bind(
+        self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
+    ) -> QueueEvaluator | NamedPlans:
         """Raises `UnknownName` or `ProblemError` for options that do not fit."""
         known: Mapping[str, tuple[str, ...]] = {
             "discipline": tuple(DISCIPLINES),

@@ -13,6 +13,7 @@ from tradespace.costs.schedules_tables import Floats, Ints
 from tradespace.designs import Designs, Space
 from tradespace.errors import UnknownName
 from tradespace.plans import Plan
+from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Sourced
 from tradespace_fleet.binding import FleetBinding, accepts
@@ -37,7 +38,9 @@ class ScheduleFactory:
         refusal = accepts(workload, target)
         return True if refusal is None else refusal
 
-    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> ScheduleEvaluator | NamedPlans:
+    def bind(
+        self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
+    ) -> ScheduleEvaluator | NamedPlans:
         """Raises `UnknownName` for options that do not fit."""
         _check(options)
         binding = FleetBinding.of(workload, target, ordered=options.get("plan") != "rank")

@@ -73,7 +73,6 @@ def found(plugin: Path) -> Registry:
     return registry
 
 
-@pytest.mark.xfail(reason="settings.bind loads every evaluator without isolation", strict=True)
 def test_other_evaluators_are_bound_and_the_broken_ones_say_why(found: Registry) -> None:
     bound = ts.bind(ts.Setting("toy-decoder", "laptop"), found)
     assert bound.evaluator_name == "qeil"
@@ -82,14 +81,12 @@ def test_other_evaluators_are_bound_and_the_broken_ones_say_why(found: Registry)
     assert "claimed by" in bound.declined["tables"]
 
 
-@pytest.mark.xfail(reason="settings.bind loads every evaluator without isolation", strict=True)
 def test_a_broken_evaluator_that_is_asked_for_by_name_is_refused_in_one_sentence(found: Registry) -> None:
     for name in ("absent", "unbuilt", "raising", "tables"):
         with pytest.raises(ts.TradespaceError, match=name):
             ts.bind(ts.Setting("toy-decoder", "laptop", evaluator=name), found)
 
 
-@pytest.mark.xfail(reason="load_workload loads every reader without isolation", strict=True)
 def test_other_readers_read_on(found: Registry, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     assert ts.load_workload(tmp_path / "config.json", found).kind == "operator-graph"
@@ -118,10 +115,7 @@ def test_other_targets_and_workloads_load(found: Registry) -> None:
         ("list",),
         *(("list", kind) for kind in ("targets", "workloads", "metrics", "evaluators", "optimizers", "device-models")),
         ("show", "laptop"),
-        pytest.param(
-            ("inspect", "toy-decoder"),
-            marks=pytest.mark.xfail(reason="inspect loads every precision without isolation", strict=True),
-        ),
+        ("inspect", "toy-decoder"),
         ("check", "laptop"),
     ],
 )
@@ -130,7 +124,6 @@ def test_commands_go_on(plugin: Path, words: tuple[str, ...], capsys: pytest.Cap
     assert isinstance(json.loads(capsys.readouterr().out), dict)
 
 
-@pytest.mark.xfail(reason="settings.bind loads every evaluator without isolation", strict=True)
 def test_a_search_goes_on(
     plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,7 +185,7 @@ def metrics(workload: Any, target: Any, registry: Registry) -> tuple[dict[str, t
                 if isinstance(answer, Declined):
                     without[name] = answer.reason
                 elif answer is True:
-                    found[name] = tuple(factory.bind(job, machine, {}).metrics)
+                    found[name] = tuple(factory.bind(job, machine, {}, registry).metrics)
                 else:
                     without[name] = f"'accepts' answers {answer!r}, needs True or Declined"
         except TradespaceError as error:

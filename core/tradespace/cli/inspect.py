@@ -43,7 +43,7 @@ def describe(ref: str, changes: list[str], registry: Registry) -> tuple[dict[str
     graph = load_workload({"extends": ref, **_parse(changes)}, registry)
     if not isinstance(graph, OperatorGraph):
         raise InputError("inspect shows operator graphs", value=graph.kind, where=f"workload {graph.name}")
-    precisions = {name: registry.load("precisions", name) for name in registry.names("precisions")}
+    precisions = dict(registry.each("precisions"))
     summary = summarise(graph, list(precisions.values()))
     native = precisions[graph.native_precision or FALLBACK]
     element = native.activation_bits / 8

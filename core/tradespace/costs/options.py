@@ -72,7 +72,7 @@ def choose_precisions(
     bits = registry.load("precisions", native).bits if native in known else 16
     usual = load_precisions([name for name in DEFAULT_PRECISIONS if name in known], registry)
     narrow = tuple(precision for precision in usual if precision.bits <= bits)
-    return (narrow or usual[-1:], load_precisions(known, registry))
+    return (narrow or usual[-1:], tuple(found for _, found in registry.each("precisions")))
 
 
 def _word(key: str, value: Any, registry: Registry) -> str:

@@ -1,7 +1,7 @@
 """What every evaluator must do: one finite price for a design, whatever batch, order or moment it is priced in.
 
 from tradespace.testing.evaluators import check_evaluator
-report = check_evaluator(factory.bind(workload, target, {}))
+report = check_evaluator(factory.bind(workload, target, {}, registry()))
 assert report.passed, str(report)
 """
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tradespace import plugins
 from tradespace.errors import TradespaceError
+from tradespace.plugins import Registry
 from tradespace.problem import Declined
 from tradespace.testing.evaluators import EvaluatorSubject
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
@@ -23,6 +25,7 @@ class FactorySubject:
 
     factory: Any
     pairs: tuple[tuple[Any, Any, Mapping[str, Any]], ...]
+    registry: Registry
 
     def accepted(self) -> list[tuple[Any, Any, Mapping[str, Any]]]:
         return [pair for pair in self.pairs if self.factory.accepts(pair[0], pair[1])]
@@ -34,9 +37,11 @@ def check_factory(
     label: str | None = None,
     *,
     expected: Mapping[str, str] | None = None,
+    registry: Registry | None = None,
 ) -> KitReport:
-    """Run the kit on an evaluator factory with (workload, target, options) triples."""
-    subject = FactorySubject(factory, tuple(pairs))
+    """Run the kit on an evaluator factory with (workload, target, options) triples. Names are looked up in
+    ``registry`` (default: the installed plugins)."""
+    subject = FactorySubject(factory, tuple(pairs), registry or plugins.registry())
     return FACTORY_KIT.run(subject, label or type(factory).__name__, expected)
 
 
@@ -76,7 +81,7 @@ def binds_what_it_accepts(subject: FactorySubject) -> None:
     if not accepted:
         not_applicable(f"accepts none of the {len(subject.pairs)} pairs given")
     for workload, target, options in accepted:
-        bound = EvaluatorSubject(subject.factory.bind(workload, target, options), 4)
+        bound = EvaluatorSubject(subject.factory.bind(workload, target, options, subject.registry), 4)
         bound.price(bound.designs)
 
 
@@ -87,7 +92,7 @@ def refuses_unknown_options(subject: FactorySubject) -> None:
         not_applicable(f"accepts none of the {len(subject.pairs)} pairs given")
     workload, target, options = accepted[0]
     try:
-        subject.factory.bind(workload, target, {**options, "no_such_option": 1})
+        subject.factory.bind(workload, target, {**options, "no_such_option": 1}, subject.registry)
     except TradespaceError:
         return
     fail("takes the option 'no_such_option'")

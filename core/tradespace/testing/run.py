@@ -138,7 +138,7 @@ def _problem_for(optimizer: Any, registry: Registry) -> Problem | None:
         try:
             factory = registry.load("evaluators", name)()
             for _, workload, target in _pairs(factory, registry)[0][:1]:
-                problem = problem_of(factory.bind(workload, target, {}))
+                problem = problem_of(factory.bind(workload, target, {}, registry))
                 if takes(problem):
                     return problem
         except Exception:  # that evaluator's own check says why
@@ -163,11 +163,11 @@ def _check_factory(factory: Any, label: str, registry: Registry) -> Iterator[Kit
     triples: list[tuple[Any, Any, Mapping[str, Any]]] = [
         (workload, target, {}) for _, workload, target in (*accepted, *declined)
     ]
-    report = check_factory(factory, triples, label)
+    report = check_factory(factory, triples, label, registry=registry)
     yield report
     if report.passed:
         for name, workload, target in accepted[:2]:
-            yield check_evaluator(factory.bind(workload, target, {}), f"{label} ({name})")
+            yield check_evaluator(factory.bind(workload, target, {}, registry), f"{label} ({name})")
 
 
 def _pairs(factory: Any, registry: Registry) -> tuple[list[tuple[str, Any, Any]], list[tuple[str, Any, Any]]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tradespace.errors import InputError, PluginError, TradespaceError, UnknownName
-from tradespace.plugins import Registry
+from tradespace.plugins import Registry, foreign
 from tradespace.workloads.files import read_yaml
 from tradespace.workloads.readers import Reader, Workload
 
@@ -149,30 +149,26 @@ def _build(options: Mapping[str, Any], registry: Registry) -> Workload:
 
 
 def _read(path: Path, options: Mapping[str, Any], registry: Registry) -> Workload:
-    readers: list[Reader] = [registry.load("readers", name)() for name in registry.names("readers")]
-    for reader in readers:
-        if _recognises(reader, path):
-            return _guarded(reader.read, f"reader '{reader.name}'", path, options)
-    known = "; ".join(f"{reader.name}: {reader.reads}" for reader in readers)
-    raise InputError("a reader recognises the file", value=str(path), where="workload", remedy=f"Readers: {known}.")
-
-
-def _recognises(reader: Reader, path: Path) -> bool:
-    try:
-        return bool(reader.recognises(path))
-    except Exception as error:  # a stranger's reader must not stop the others from trying
-        raise PluginError(
-            "recognising a file never raises", value=repr(error), where=f"reader '{reader.name}'"
-        ) from error
+    tried: list[str] = []
+    for name in registry.names("readers"):
+        try:
+            with foreign(f"reader '{name}'"):
+                reader: Reader = registry.load("readers", name)()
+                recognised = bool(reader.recognises(path))
+        except TradespaceError as error:  # a stranger's reader must not stop the others from trying
+            tried.append(f"{name} failed: {error}")
+            continue
+        if recognised:
+            return _guarded(reader.read, f"reader '{name}'", path, options)
+        tried.append(f"{name}: {reader.reads}")
+    raise InputError(
+        "a reader recognises the file", value=str(path), where="workload", remedy=f"Readers: {'; '.join(tried)}."
+    )
 
 
 def _guarded(call: Any, where: str, *arguments: object) -> Workload:
-    try:
+    with foreign(where):
         workload = call(*arguments)
-    except TradespaceError:
-        raise
-    except Exception as error:
-        raise PluginError("a plugin raises no bare exceptions", value=repr(error), where=where) from error
     if not isinstance(workload, Workload):
         raise PluginError("a workload has a name, a kind and sources", value=type(workload).__name__, where=where)
     return workload

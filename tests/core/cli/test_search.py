@@ -32,7 +32,7 @@ class Factory:
     fidelity = 1
     def accepts(self, workload, target):
         return True if getattr(workload, "kind", "") == "faulty" else Declined("takes faulty work")
-    def bind(self, workload, target, options):
+    def bind(self, workload, target, options, registry):
         if workload.fault == "bind":
             raise ZeroDivisionError("in bind")
         return Faulty(workload.fault)

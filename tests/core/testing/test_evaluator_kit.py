@@ -289,7 +289,7 @@ class Factory:
     def accepts(self, workload: Any, target: Any) -> Any:
         return True if workload.kind == "toy" else Declined(f"prices toy workloads, not '{workload.kind}'")
 
-    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> Any:
+    def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Any) -> Any:
         if options:
             raise ProblemError("unknown option", value=next(iter(options)))
         return Honest()
@@ -323,12 +323,12 @@ class Crashes(Factory):
 
 
 class CannotBind(Factory):
-    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> Any:
+    def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Any) -> Any:
         raise KeyError("npu")
 
 
 class TakesAnyOption(Factory):
-    def bind(self, workload: Any, target: Any, options: Mapping[str, Any]) -> Any:
+    def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Any) -> Any:
         return Honest()
 
 

@@ -34,7 +34,7 @@ class Factory:
     fidelity = 99
     def accepts(self, workload, target):
         return True if getattr(workload, "kind", "") == "toy-work" else Declined("takes toy work")
-    def bind(self, workload, target, options):
+    def bind(self, workload, target, options, registry):
         return Toy(workload.size, **options)
 
 class Toy:
