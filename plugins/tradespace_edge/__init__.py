@@ -16,7 +16,7 @@ def tradespace_catalogue() -> str:
 
 @hookimpl
 def tradespace_workloads() -> dict[str, str]:
-    return {"decoder": "tradespace.workloads.decoder:build"}
+    return {"decoder": "tradespace.workloads.decoder:build", "answer-mix": "tradespace_edge.stopping:build"}
 
 
 @hookimpl
@@ -37,6 +37,7 @@ def tradespace_evaluators() -> dict[str, str]:
     return {
         "tables": "tradespace.costs.tables:TablesFactory",
         "qeil": "tradespace_edge.qeil:QEILFactory",
+        "stopping": "tradespace_edge.stopping:StoppingFactory",
     }
 
 

@@ -51,26 +51,12 @@ def json_wanted() -> bool:
 
 @contextlib.contextmanager
 def using(context: CommandContext) -> Iterator[None]:
-    """Make ``context`` the current one for a block. With ``--plugin`` files its registry is the process's registry as
-    long as the command runs: an evaluator binds device models and formats by it."""
+    """Make ``context`` the current one for a block."""
     token = _CURRENT.set(context)
-    try:
-        with _registry_of_process(context) if context.plugins else contextlib.nullcontext():
-            yield
-    finally:
-        _CURRENT.reset(token)
-
-
-@contextlib.contextmanager
-def _registry_of_process(context: CommandContext) -> Iterator[None]:
-    from tradespace import plugins
-
-    before = plugins.registry
-    vars(plugins)["registry"] = lambda: context.registry
     try:
         yield
     finally:
-        vars(plugins)["registry"] = before
+        _CURRENT.reset(token)
 
 
 def split_globals(arguments: Sequence[str]) -> tuple[list[str], CommandContext]:
