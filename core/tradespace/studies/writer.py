@@ -158,7 +158,7 @@ def _pack_rows(batch: Batch) -> bytes:
 def _summary(front: Front | None, error: str | None) -> dict[str, Any]:
     if front is None:
         return {"error": error}
-    keys = ("stopped", "interrupted", "evaluations", "seconds", "hypervolume", "box")
+    keys = ("stopped", "note", "interrupted", "evaluations", "seconds", "hypervolume", "box")
     found = {key: _plain(getattr(front, key)) for key in keys}
     if "gap" in vars(front):  # certified only when somebody asks, and that takes longer than all of the log
         found["gap"] = _plain(front.gap)
