@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import TradespaceError
 from tradespace.plans import Plan
+from tradespace.reports.breakdown import explained_rows
 from tradespace.reports.files import write_atomic
 from tradespace.reports.payload import payload
 from tradespace.reports.summary import Summary
@@ -22,22 +23,18 @@ if TYPE_CHECKING:
     from tradespace.search import Front
     from tradespace.settings import Bound
 
-DETAILED = 200
-"""Plans that are broken down by block and device in a report: the picked ones, then the others in order."""
 _PAGE = Path(__file__).parent / "page"
 
 
-def explained(front: Front, summary: Summary, most: int = DETAILED) -> dict[str, Plan]:
-    """Plans by full id, for the breakdown. Empty if the evaluator explains nothing."""
+def explained(front: Front, summary: Summary) -> dict[str, Plan]:
+    """The plans that a report breaks down, by full id. Empty if the evaluator explains nothing."""
     explain = getattr(front.problem.evaluator, "explain", None)
     if explain is None:
         return {}
     if front.diagnosis is not None and not summary.rows:
         nearest = front.diagnosis.nearest.take(slice(0, len(summary.nearest)))
         return {design.ids[0]: explain(design) for design in nearest}
-    rest = [i for i in range(len(summary.rows)) if i not in set(summary.picked)]
-    chosen = [*summary.picked, *rest][:most]
-    return {front.ids[i]: front.point(i).plan for i in chosen}
+    return {front.ids[i]: front.point(i).plan for i in explained_rows(summary)}
 
 
 def render(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> str:

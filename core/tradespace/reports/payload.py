@@ -5,39 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tradespace import units
-from tradespace.plans import Plan, PlanRow
+from tradespace.plans import Plan
+from tradespace.reports.breakdown import LIMITED, blocks, codes_of, devices, mapped, round_to, rounded
 from tradespace.reports.columns import Column, column
-from tradespace.reports.summary import Decision, Measure, Summary
+from tradespace.reports.summary import Measure, Summary
 from tradespace.reports.terminal import baseline_lines, change_line, gap_line, quantity
 
 HISTORY = 600
 """Points of the hypervolume curve at most; a longer one is thinned."""
-
-COST_UNITS: Mapping[str, str] = {
-    "time": "s",
-    "latency": "s",
-    "busy": "s",
-    "transfer": "s",
-    "overhead": "s",
-    "energy": "J",
-    "memory": "B",
-    "capacity": "B",
-    "weights": "B",
-    "kv": "B",
-    "bytes": "B",
-    "moved": "B",
-    "resident": "B",
-    "flop": "FLOP",
-    "utilisation": "%",
-    "power": "W",
-    "temperature": "K",
-}
-"""Units of the costs that plans break down by block and device; others are shown as plain numbers. "%": a share."""
-_LIMITED: Mapping[str, str] = {"memory": "capacity", "resident": "capacity", "temperature": "temperature"}
-_HIDDEN = ("capacity",)  # shown as the limit of another
 
 
 def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
@@ -61,13 +37,9 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "decisions": {d.name: {"options": d.options} for d in mapped(summary)},
         "maps": _maps(summary),
         "limits": list(rows[0].violations) if rows else list(summary.constraints),
-        "details": {i: _detail(p) for i, p in plans.items()},
-        "costs": {
-            "blocks": _costs(row for p in plans.values() for row in p.rows),
-            "devices": _costs(row for p in plans.values() for row in p.devices),
-        },
+        "details": {"blocks": blocks(summary, plans), "devices": devices(plans)},
         "deviceLimits": {d.device: {"capacity": d.capacity, "temperature": d.temperature} for d in summary.devices},
-        "history": _thin([[e, round(s, 4), _round(v)] for e, s, v in summary.history]),
+        "history": _thin([[e, round(s, 4), round_to(v)] for e, s, v in summary.history]),
         "bound": summary.certificate.hypervolume_bound,
         "search": f"{gap_line(summary)}. Ended: {summary.stopped or 'done'}.",
         "baseline": _baseline(summary),
@@ -146,16 +118,24 @@ def _measure(m: Measure, c: Column, summary: Summary) -> dict[str, Any]:
         "direction": m.direction,
         "meaning": m.meaning,
         "objective": m.objective,
-        "perDevice": not m.objective and m.name.rpartition(".")[2] in {d.device for d in summary.devices},
+        **_device(m, summary),
     }
+
+
+def _device(m: Measure, summary: Summary) -> dict[str, Any]:
+    """For a metric like "memory.dgpu" what it is, of which device, and the limit that the target puts on it."""
+    what, _, device = m.name.rpartition(".")
+    if m.objective or not what or device not in {d.device for d in summary.devices}:
+        return {"device": None}
+    return {"device": device, "what": "time" if what == "busy" else what, "limit": LIMITED.get(what)}
 
 
 def _rows(summary: Summary) -> list[dict[str, Any]]:
     drawn = mapped(summary)
     names = [m.name for m in summary.measures]
     rows = summary.rows or summary.nearest
-    values = _rounded([[r.values[n] for n in names] for r in rows])
-    violations = _rounded([list(r.violations.values()) for r in rows])
+    values = rounded([[r.values[n] for n in names] for r in rows])
+    violations = rounded([list(r.violations.values()) for r in rows])
     return [
         {
             "id": r.id,
@@ -164,32 +144,11 @@ def _rows(summary: Summary) -> list[dict[str, Any]]:
             "text": r.text,
             "values": values[i],
             "violations": violations[i],
-            "codes": {d.name: _codes(d, r.design[d.name]) for d in drawn},
+            "codes": {d.name: codes_of(d, r.design[d.name]) for d in drawn},
             "command": f"tradespace explain {summary.study}:{r.short_id}" if summary.study and summary.rows else "",
         }
         for i, r in enumerate(rows)
     ]
-
-
-def mapped(summary: Summary) -> tuple[Decision, ...]:
-    """Decisions that a map over entries can show: choices an entry, and shares of as many units as there are entries
-    (a contiguous placement), which are drawn as the entries they come to."""
-    choices = [d for d in summary.decisions if d.options and d.kind == "entries"]
-    rows = summary.rows or summary.nearest
-    found = list(choices)
-    for d in summary.decisions:
-        units = sum(rows[0].design[d.name]) if rows and d.kind == "shares" else 0
-        over = next((c.entries for c in choices if len(c.entries) == units), None)
-        if over is not None:
-            found.append(Decision(d.name, d.kind, d.entries, over))
-    return tuple(found)
-
-
-def _codes(decision: Decision, value: Sequence[Any]) -> list[int]:
-    if decision.kind == "shares":
-        return [part for part, units in enumerate(value) for _ in range(units)]
-    known = {o: i for i, o in enumerate(decision.options)}
-    return [known[str(v)] for v in value]
 
 
 def _maps(summary: Summary) -> list[dict[str, Any]]:
@@ -203,22 +162,6 @@ def _maps(summary: Summary) -> list[dict[str, Any]]:
         others = [n for n in names if n != row]
         maps.append({"entries": entries, "row": row, "colour": others[0] if others else None, "rest": others[1:]})
     return maps
-
-
-def _detail(plan: Plan) -> dict[str, Any]:
-    return {
-        "rows": [[r.name, _numbers(r), [str(v) for v in r.choices.values()]] for r in plan.rows],
-        "devices": [[d.name, _numbers(d)] for d in plan.devices],
-    }
-
-
-def _numbers(row: PlanRow) -> dict[str, float]:
-    return {k: _round(v) for k, v in row.costs.items()}
-
-
-def _costs(rows: Iterable[PlanRow]) -> list[dict[str, Any]]:
-    names = dict.fromkeys(name for row in rows for name in row.costs if name not in _HIDDEN)
-    return [{"name": n, "unit": COST_UNITS.get(n, ""), "limit": _LIMITED.get(n)} for n in names]
 
 
 def _baseline(summary: Summary) -> dict[str, Any] | None:
@@ -262,21 +205,3 @@ def _thin(points: list[Any]) -> list[Any]:
         return points
     step = (len(points) - 1) / (HISTORY - 1)
     return [points[round(i * step)] for i in range(HISTORY)]
-
-
-def _rounded(rows: list[list[float]]) -> list[list[float]]:
-    """`_round` of a whole table at once: a front has a hundred thousand numbers."""
-    table = np.asarray(rows, np.float64)
-    if not table.size:
-        return rows
-    places = 6 - np.floor(np.log10(np.abs(table), where=table != 0, out=np.zeros_like(table))).clip(-290, 290)
-    unit = 10.0 ** np.abs(places)  # a power of ten below 10^22 is exact, its inverse is not
-    with np.errstate(over="ignore"):
-        rounded = np.where(places >= 0, np.rint(table * unit) / unit, np.rint(table / unit) * unit)
-    found: list[list[float]] = np.where(np.isfinite(rounded), rounded, table).tolist()
-    return found
-
-
-def _round(value: float) -> float:
-    """Seven significant digits: enough for any picture, half the bytes."""
-    return float(f"{value:.7g}")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tradespace import units
 from tradespace.plans import Plan, PlanRow
+from tradespace.reports.breakdown import COST_UNITS
 from tradespace.reports.columns import amount, column
 from tradespace.reports.describe import runs
-from tradespace.reports.payload import COST_UNITS
 from tradespace.reports.summary import reference_text
 from tradespace.reports.terminal import grid, is_unicode, make_console, safe
 

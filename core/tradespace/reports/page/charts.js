@@ -53,23 +53,26 @@ function drawScatter() {
 
 function drawBreakdown() {
   const row = data.rows[state.plan];
-  const detail = row && data.details[row.id];
+  const detail = row && detailOf(row);
   $("by-device").hidden = !detail || !detail.devices.length;
-  $("breakdown-both").hidden = !detail;
+  $("breakdown-both").hidden = !detail || !detail.rows.length;
+  $("composed").hidden = !detail || detail.whole || !row.command;
+  $("composed").textContent = `Put together from the blocks of other plans and this plan's metrics. All of it: ${row ? row.command : ""}`;
   $("breakdown-none").hidden = Boolean(detail);
   if (!row) return;
   $("breakdown-id").textContent = row.short;
   if (detail) {
     drawDevices(detail);
+    if (!detail.rows.length) return;
     drawBlocks("blocks-a", row, detail, state.costA);
     drawBlocks("blocks-b", row, detail, state.costB);
   } else {
-    const count = Object.keys(data.details).length;
+    const count = Object.keys(data.details.devices.table).length;
     $("breakdown-none").textContent = count ? `${count} plans are broken down here, the extremes, the knee and a spread first. For this one: ${row.command || "tradespace explain"}` : "The evaluator of this problem does not break its prices down.";
   }
 }
 function drawBlocks(id, row, detail, name) {
-  const cost = data.costs.blocks.find((c) => c.name === name);
+  const cost = data.details.blocks.costs.find((c) => c.name === name);
   $(id).hidden = !cost;
   if (!cost) return;
   const map = mapsOf(row)[0];
@@ -80,7 +83,7 @@ function drawBlocks(id, row, detail, name) {
   const names = detail.rows.map((r) => escaped(r[0]));
   const traces = owners.map((o) => ({
     type: "bar", name: escaped(o || cost.name), x: names, y: detail.rows.map((r, i) => (owner(i) === o ? (r[1][cost.name] || 0) / factor : 0)),
-    marker: { color: resolved(map ? deviceColour(map.row.options.indexOf(o)) : "var(--d0)") }, customdata: detail.rows.map((r) => escaped(`${r[0]}: ${r[2].join(" ")}: ${quantity(r[1][cost.name] || 0, cost.unit)}`)), hovertemplate: "%{customdata}<extra></extra>",
+    marker: { color: resolved(map ? deviceColour(map.row.options.indexOf(o)) : "var(--d0)") }, customdata: detail.rows.map((r, i) => escaped(`${r[0]}: ${owner(i)} ${map && map.colour && map.colour.codes.length === detail.rows.length ? map.colour.options[map.colour.codes[i]] : ""} ${quantity(r[1][cost.name] || 0, cost.unit)}`)), hovertemplate: "%{customdata}<extra></extra>",
   }));
   const unit = cost.unit && cost.unit !== "1" ? ` (${prefix}${cost.unit})` : "";
   Plotly.react(id, traces, layout({ barmode: "stack", bargap: 0.15, showlegend: Boolean(owners[0]), legend: { orientation: "h", y: 1.14, x: 0 }, xaxis: { type: "category", tickangle: "auto" }, yaxis: { title: { text: escaped(cost.name + unit) }, rangemode: "tozero" }, margin: { l: 56, r: 8, t: 28, b: 36 } }), CONFIG);
@@ -126,7 +129,7 @@ function start() {
   $("theme").addEventListener("click", () => { theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); drawAll(); });
   const named = data.measures.map((m, i) => [i, m.name]);
   choices("axis-x", named, "x"); choices("axis-y", named, "y"); choices("axis-c", [[-1, "none"], ...named], "c");
-  const costs = data.costs.blocks.map((c) => [c.name, c.name]);
+  const costs = data.details.blocks.costs.map((c) => [c.name, c.name]);
   if (costs.length) { state.costA = costs[0][0]; state.costB = costs[Math.min(1, costs.length - 1)][0]; }
   choices("cost-a", costs, "costA"); choices("cost-b", costs, "costB");
   $("log").addEventListener("change", drawScatter);

@@ -103,29 +103,58 @@ function drawPlan() {
   if (!row) { $("explore").hidden = true; $("breakdown").hidden = true; return; }
   $("plan-id").textContent = row.short;
   $("plan-why").textContent = row.why === "spread" ? "" : row.why;
-  const broken = Boolean(data.details[row.id]); // then the table of devices has the metrics of single devices
-  fill("plan-values", ...data.measures.map((m, i) => [m, i]).filter(([m]) => !(m.perDevice && broken)).map(([m, i]) => valueOf(m, row.values[i])));
+  const broken = Boolean(detailOf(row)); // then the table of devices has the metrics of single devices
+  fill("plan-values", ...data.measures.map((m, i) => [m, i]).filter(([m]) => !(m.device && broken)).map(([m, i]) => valueOf(m, row.values[i])));
   fill("maps", ...mapsOf(row).flatMap(drawMap));
   $("plan-text").textContent = row.text;
   $("plan-command").textContent = row.command || "";
   $("plan-command").parentElement.hidden = !row.command;
   document.querySelectorAll("#plans tr").forEach((tr) => tr.classList.toggle("on", tr.dataset.index === String(state.plan)));
 }
+function detailOf(row) {
+  // names and costs stand once in the data; here each block and device gets its own again
+  const { blocks, devices } = data.details;
+  const named = (part, values, i) => [part.names[i], Object.fromEntries(part.costs.map((c, k) => [c.name, values[k]]).filter(([, v]) => v !== null))];
+  let rows = blocks.table[row.id];
+  if (!rows && blocks.states) {
+    rows = blocks.states.map((cell, i) => cell[blocks.by.reduce((state, d) => state * d.options + row.codes[d.name][i], 0)]);
+    if (rows.some((r) => !r)) rows = null;
+  }
+  rows = rows && rows.map((values, i) => named(blocks, values, i));
+  const table = devices.table[row.id];
+  const found = table ? { devices: table.map((values, i) => named(devices, values, i)), costs: devices.costs } : fromMetrics(row, rows);
+  return rows || table ? { rows: rows || [], ...found, whole: Boolean(table) } : null;
+}
+function fromMetrics(row, rows) {
+  // a plan nobody explained: the metrics of single devices, and the energy of the blocks on them
+  const own = data.measures.map((m, i) => [m, i]).filter(([m]) => m.device);
+  const energy = data.details.blocks.costs.find((c) => c.name === "energy"), at = row.codes.placement;
+  const costs = [];
+  for (const [m] of own) if (!costs.some((c) => c.name === m.what)) costs.push({ name: m.what, unit: m.unit, limit: m.limit });
+  const names = [...new Set(own.map(([m]) => m.device))];
+  const list = names.map((d) => [d, Object.fromEntries(own.filter(([m]) => m.device === d).map(([m, i]) => [m.what, row.values[i]]))]);
+  if (rows && energy && at && at.length === rows.length) {
+    costs.push(energy);
+    for (const [d, values] of list) values.energy = rows.reduce((sum, r, i) => sum + (data.decisions.placement.options[at[i]] === d ? r[1].energy || 0 : 0), 0);
+  }
+  return { devices: list, costs };
+}
 function drawDevices(detail) {
-  const costs = data.costs.devices.filter((c) => detail.devices.some((d) => d[1][c.name] !== undefined));
+  const costs = detail.costs.filter((c) => detail.devices.some((d) => d[1][c.name] !== undefined));
   const top = Object.fromEntries(costs.map((c) => [c.name, Math.max(...detail.devices.map((d) => d[1][c.name] || 0))]));
   const cell = (d, c) => {
     const value = d[1][c.name];
     if (value === undefined) return make("td", {}, "–");
-    const limit = c.limit && (d[1][c.limit] !== undefined && c.limit !== c.name ? d[1][c.limit] : (data.deviceLimits[d[0]] || {})[c.limit]);
+    const limit = c.limit && (data.deviceLimits[d[0]] || {})[c.limit];
     const text = [quantity(value, c.unit), limit ? make("small", {}, ` of ${quantity(limit, c.unit)}`) : ""];
     if (c.unit === "K") return make("td", { class: limit && value > limit ? "bad" : "" }, ...text);
     const share = limit ? value / limit : c.unit === "%" ? value : c.unit ? (top[c.name] > 0 ? value / top[c.name] : 0) : null;
     const bar = share === null ? "" : make("div", { class: limit && share > 1 ? "meter full" : "meter" }, make("i", { style: `width:${Math.min(100, share * 100)}%` }));
     return make("td", {}, ...text, bar);
   };
+  const name = (d, i) => make("td", {}, make("i", { class: "dot", style: `background:${deviceColour(i)}` }), d[0]);
   fill("devices", make("thead", {}, make("tr", {}, make("th", {}, "device"), ...costs.map((c) => make("th", {}, c.name)))),
-    make("tbody", {}, ...detail.devices.map((d, i) => make("tr", {}, make("td", {}, make("i", { class: "dot", style: `background:${deviceColour(i)}` }), d[0]), ...costs.map((c) => cell(d, c))))));
+    make("tbody", {}, ...detail.devices.map((d, i) => make("tr", {}, name(d, i), ...costs.map((c) => cell(d, c))))));
 }
 
 // -- tables --------------------------------------------------------------------------------------------------------
@@ -174,7 +203,7 @@ function drawBaseline() {
   if (!b) return;
   $("baseline").hidden = false;
   const items = b.lines.map((line) => make("li", { class: line.bad ? "bad" : "" }, line.text, " ", ...changes(line.changes || [])));
-  fill("baseline-body", make("div", { class: "values" }, ...data.measures.map((m, i) => [m, i]).filter(([m]) => !m.perDevice).map(([m, i]) => valueOf(m, b.values[i]))), make("ul", { class: "plain" }, ...items));
+  fill("baseline-body", make("div", { class: "values" }, ...data.measures.map((m, i) => [m, i]).filter(([m]) => !m.device).map(([m, i]) => valueOf(m, b.values[i]))), make("ul", { class: "plain" }, ...items));
 }
 function drawReproduce() {
   const parts = data.command ? [make("div", { class: "copy" }, make("code", { id: "command" }, data.command), make("button", { type: "button", "data-copy": "command" }, "copy"))] : [];
