@@ -31,8 +31,23 @@ def dashboard(
     return 0 if publish_only or json_wanted() else _serve(url, port)
 
 
+_ADDRESS = "TRADESPACE_DASHBOARD"
+_PROGRAM = f"""
+import os, sys
+from importlib.metadata import entry_points
+(script,) = entry_points(group="console_scripts", name="optuna-dashboard")
+sys.argv = ["optuna-dashboard", os.environ.pop("{_ADDRESS}"), *sys.argv[1:]]
+try:
+    script.load()()
+except KeyboardInterrupt:
+    pass
+"""
+"""The database's address goes by the environment: it may hold a password, and everybody sees arguments."""
+
+
 def _serve(url: str, port: int) -> int:
     """Run optuna-dashboard on the loopback interface until Ctrl-C."""
+    import os
     import subprocess
     import sys
     from importlib.util import find_spec
@@ -44,9 +59,25 @@ def _serve(url: str, port: int) -> int:
             "optuna-dashboard is not installed",
             remedy="pip install 'tradespace[dashboard]', or use --publish-only and any Optuna tool.",
         )
+    _check_free(port)
     typer.echo(f"http://127.0.0.1:{port}/ (Ctrl-C ends it)")
-    command = [sys.executable, "-c", "from optuna_dashboard._cli import main; main()"]
+    command = [sys.executable, "-c", _PROGRAM, "--host", "127.0.0.1", "--port", str(port), "--quiet"]
     try:
-        return subprocess.run([*command, url, "--host", "127.0.0.1", "--port", str(port)], check=False).returncode
+        return subprocess.run(command, check=False, env={**os.environ, _ADDRESS: url}).returncode
     except KeyboardInterrupt:
         return 0
+
+
+def _check_free(port: int) -> None:
+    import socket
+
+    from tradespace.errors import StudyError
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StudyError(
+                "the dashboard needs a free port", value=f"{port}: {error.strerror}", remedy="Choose one with --port."
+            ) from None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +143,27 @@ def test_the_dashboard_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n == "optuna_dashboard" else real(n, *a))
     assert main(["dashboard", "a"]) == 2
     assert "pip install 'tradespace[dashboard]'" in capsys.readouterr().err
+
+
+def test_the_dashboard_runs_until_it_is_interrupted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is an extra")
+    assert main([*SEARCH, "name=a"]) == 0
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["dashboard", "a", "--port", str(port)]) == 2
+        assert "needs a free port" in capsys.readouterr().err
+    program = f"from tradespace.cli import main; raise SystemExit(main(['dashboard', 'a', '--port', '{port}']))"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, start_new_session=True) as process:
+        while process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=10) as answer:
+                    names = [s["study_name"] for s in json.load(answer)["study_summaries"]]
+                break
+            except OSError:
+                time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole group
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+    assert names == ["a"] and process.returncode == 0
