@@ -130,9 +130,32 @@ def test_a_row_leads_the_whole_page(visit: Any, report: Path, front: Any) -> Non
     after = lit(page), page.inner_text("#devices"), page.inner_text("#plan-values"), page.inner_text("#breakdown-id")
     assert page.inner_text("#plan-id") == front.short_ids[target]
     assert all(a != b for a, b in zip(before, after, strict=True))
+    ring = page.evaluate("document.getElementById('scatter').layout.shapes.map((s) => [s.xanchor, s.yanchor])")
+    assert ring == [pytest.approx((front.values[target, :2] * 1e3).tolist(), rel=1e-5)]
     assert page.inner_text("#plan-command") == f"tradespace explain s1:{front.short_ids[target]}"
     rows = [i // 10 for i in lit(page)]
     assert sorted(rows) == sorted(front.designs["placement"][target].tolist())
+
+
+def test_a_plan_that_nobody_explained_is_put_together(
+    visit: Any, front: Any, bound: Any, chain: Any, tmp_path: Path
+) -> None:
+    summary = summarise(front, bound, study="s1")
+    plans = explained(front, summary)
+    target = next(i for i in range(len(front)) if i not in summary.picked)
+    plans.pop(front.ids[target], None)
+    path = tmp_path / "report.html"
+    path.write_text(render(summary, plans), encoding="utf-8")
+    page = visit(path)
+    page.click(f'#plans tr[data-index="{target}"]')
+    assert "Put together from the blocks of other plans" in page.inner_text("#composed")
+    drawn = page.evaluate("detailOf(data.rows[state.plan]).rows.map((r) => r[1].energy)")
+    own = [row.costs["energy"] for row in chain.explain(front.designs.take([target])).rows]
+    assert drawn == pytest.approx(own, rel=1e-5)
+    per_device = page.evaluate("Object.fromEntries(detailOf(data.rows[state.plan]).devices)")
+    assert {d: v["memory"] for d, v in per_device.items()} == pytest.approx(
+        {d: front.scores.prices[f"memory.{d}"][target] for d in ("cpu", "npu", "dgpu")}, rel=1e-5
+    )
 
 
 def test_a_point_leads_the_whole_page(visit: Any, report: Path, front: Any) -> None:

@@ -27,6 +27,10 @@ function staircase(xs, ys, mx, my) {
   return border;
 }
 
+function ring() {
+  const at = (i) => scaled(data.measures[i], data.rows[state.plan].values[i]);
+  return [{ type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: at(state.x), yanchor: at(state.y), x0: -11, x1: 11, y0: -11, y1: 11, line: { color: css("--bad"), width: 2.5 } }];
+}
 function drawScatter() {
   if (!data.rows.length) return;
   const [mx, my, mc] = [data.measures[state.x], data.measures[state.y], data.measures[state.c]];
@@ -44,11 +48,10 @@ function drawScatter() {
     { x: border.map((i) => xs[i]), y: border.map((i) => ys[i]), mode: "lines", line: { shape: mx.direction === "max" ? "vh" : "hv", color: css("--soft"), width: 1, dash: "dot" }, hoverinfo: "skip" },
     points(all, { size: all.length > 400 ? 5 : 8, showscale: Boolean(mc), colorbar: bar, opacity: 0.9 }),
     points(named, { size: named.map((i) => (data.rows[i].why.includes("knee") ? 16 : 13)), symbol: named.map((i) => shape(data.rows[i])), line: { width: 1.5, color: css("--ink") } }),
-    { x: [xs[state.plan]], y: [ys[state.plan]], mode: "markers", hoverinfo: "skip", marker: { size: 22, symbol: "circle-open", color: css("--bad"), line: { width: 2.5 } } },
   ];
   if (data.baseline) traces.push({ x: [scaled(mx, data.baseline.values[state.x])], y: [scaled(my, data.baseline.values[state.y])], mode: "markers+text", text: ["your plan"], textposition: "top center", hoverinfo: "skip", marker: { size: 12, symbol: "x", color: css("--ink") } });
   const kind = $("log").checked ? "log" : "linear";
-  Plotly.react("scatter", traces, layout({ xaxis: { title: { text: escaped(titled(mx)) }, type: kind }, yaxis: { title: { text: escaped(titled(my)) }, type: kind }, hovermode: "closest", margin: { l: 60, r: mc ? 8 : 12, t: 8, b: 48 } }), CONFIG);
+  Plotly.react("scatter", traces, layout({ shapes: ring(), xaxis: { title: { text: escaped(titled(mx)) }, type: kind }, yaxis: { title: { text: escaped(titled(my)) }, type: kind }, hovermode: "closest", margin: { l: 60, r: mc ? 8 : 12, t: 8, b: 48 } }), CONFIG);
 }
 
 function drawBreakdown() {
@@ -105,7 +108,8 @@ function drawHistory() {
 // -- connections ---------------------------------------------------------------------------------------------------
 function select(index) {
   state.plan = index;
-  drawPlan(); drawBreakdown(); drawScatter(); drawConstraints();
+  drawPlan(); drawBreakdown(); drawConstraints();
+  Plotly.relayout("scatter", { shapes: ring() }); // the ring alone: a front has thousands of points
 }
 function choices(id, list, key) {
   fill(id, ...list.map(([value, text]) => make("option", { value }, text)));

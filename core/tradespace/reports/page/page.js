@@ -130,11 +130,11 @@ function fromMetrics(row, rows) {
   const own = data.measures.map((m, i) => [m, i]).filter(([m]) => m.device);
   const energy = data.details.blocks.costs.find((c) => c.name === "energy"), at = row.codes.placement;
   const costs = [];
-  for (const [m] of own) if (!costs.some((c) => c.name === m.what)) costs.push({ name: m.what, unit: m.unit, limit: m.limit });
+  for (const [m] of [...own].sort(([a], [b]) => (b.what === "time") - (a.what === "time"))) if (!costs.some((c) => c.name === m.what)) costs.push({ name: m.what, unit: m.unit, limit: m.limit });
   const names = [...new Set(own.map(([m]) => m.device))];
   const list = names.map((d) => [d, Object.fromEntries(own.filter(([m]) => m.device === d).map(([m, i]) => [m.what, row.values[i]]))]);
   if (rows && energy && at && at.length === rows.length) {
-    costs.push(energy);
+    costs.splice(costs.findIndex((c) => c.name === "time") + 1, 0, energy);
     for (const [d, values] of list) values.energy = rows.reduce((sum, r, i) => sum + (data.decisions.placement.options[at[i]] === d ? r[1].energy || 0 : 0), 0);
   }
   return { devices: list, costs };
