@@ -259,3 +259,16 @@ def test_the_dashboard_serves_the_view(store: Store, chain: ModuleType, registry
     assert all(max(trial["constraints"]) <= 0 for trial in detail["trials"])
     assert {trial["number"] for trial in detail["best_trials"]} == set(range(len(front)))
     assert "tradespace explain a:PLAN" in detail["note"]["body"]
+
+
+def test_publishing_that_fails_half_way_leaves_nothing(
+    store: Store, chain: ModuleType, registry: Registry, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(store, "a", spec, chain.problem(), registry)
+    start(store, "b", spec, chain.problem(), registry)
+    publish(store, "a")
+    before = dump(store)
+    monkeypatch.setattr("tradespace.studies.publish._View.describe", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        publish(store, "b")
+    assert dump(store) == before

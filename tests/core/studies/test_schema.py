@@ -124,3 +124,14 @@ def test_claims_know_whether_their_process_lives() -> None:
     assert not stamp.alive(f"{host}|4194305|{started}|{token}")  # beyond the largest number Linux gives
     assert stamp.alive(f"elsewhere|{pid}|{started}|{token}")
     assert not stamp.alive(None)
+
+
+def test_tables_are_made_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "studies.db"
+    with monkeypatch.context() as broken:
+        broken.setattr(stamp, "now", lambda: 1 / 0)  # after the tables, before their version is written
+        with pytest.raises(ZeroDivisionError):
+            Store.open(place)
+    with sqlite3.connect(place) as connection:
+        assert connection.execute("select name from sqlite_master").fetchall() == []
+    Store.open(place).close()
