@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradespace.errors import ProblemError
+from tradespace.errors import DesignError, ProblemError, UnknownName
 from tradespace.studies.spec import StudySpec, check_name
 
 if TYPE_CHECKING:
     from tradespace.baseline import Baseline
+    from tradespace.designs import Designs
     from tradespace.plans import Plan
     from tradespace.plugins import Registry
     from tradespace.problem import Evaluator, Problem
@@ -63,6 +64,7 @@ class Prepared:
     spec: StudySpec
     bound: Bound
     problem: Problem
+    baseline: Designs | None = None
 
 
 def prepare(request: SearchRequest, registry: Registry) -> Prepared:
@@ -84,11 +86,7 @@ def prepare(request: SearchRequest, registry: Registry) -> Prepared:
     spec = replace(spec, objectives=spec.objectives or default_objectives(bound.evaluator))
     problem = Problem.of(bound.evaluator, spec.objectives, spec.constraints)
     make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
-    if request.baseline is not None:
-        from tradespace.plans import read_plan
-
-        read_plan(request.baseline)
-    return Prepared(request, spec, bound, problem)
+    return Prepared(request, spec, bound, problem, _read_baseline(request.baseline, bound))
 
 
 def default_objectives(evaluator: Evaluator) -> tuple[str, ...]:
@@ -194,15 +192,32 @@ def _write_plan(prepared: Prepared, front: Front, folder: Path) -> Path | None:
     return write_atomic(folder / "plan.yaml", plan_of(front, prepared.bound).to_yaml())
 
 
-def _baseline(prepared: Prepared, front: Front) -> Baseline | None:
-    path = prepared.request.baseline
+def _read_baseline(path: Path | None, bound: Bound) -> Designs | None:
+    """The design of a plan file in the space that is searched."""
     if path is None:
         return None
-    from tradespace.baseline import compare, parse_design
+    from tradespace.baseline import parse_design
     from tradespace.plans import read_plan
 
-    designs = parse_design(read_plan(path), prepared.bound, str(path))
-    return compare(prepared.problem, designs, name=str(path), front=front)
+    plan = read_plan(path)
+    try:
+        return parse_design(plan, bound, str(path))
+    except (DesignError, UnknownName) as error:
+        if (plan.workload, plan.target) == (bound.setting.workload, bound.setting.target):
+            raise
+        raise ProblemError(
+            "a baseline is a plan of the workload and target that are searched",
+            value=f"a plan of {plan.workload} on {plan.target} ({error})",
+            where=str(path),
+        ) from None
+
+
+def _baseline(prepared: Prepared, front: Front) -> Baseline | None:
+    if prepared.baseline is None:
+        return None
+    from tradespace.baseline import compare
+
+    return compare(prepared.problem, prepared.baseline, name=str(prepared.request.baseline), front=front)
 
 
 def _publish(store: Store, name: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tradespace.cli.main import main
 
@@ -147,6 +148,19 @@ def test_a_users_own_config_and_the_present_plan_beside_the_front(call: Call, fo
     code, out, err = call("my model", "target=phone", "budget.evaluations=200", f"baseline={plan}", "--json")
     assert code == 0, err
     assert json.loads(out)["baseline"]["id"] in {p["id"] for p in first["front"]}
+
+
+def test_a_baseline_of_another_machine_is_refused_before_anything_is_written(call: Call, folder: Path) -> None:
+    assert call(*QUICK, "name=here")[0] == 0
+    plan = folder / "out" / "here" / "plan.yaml"
+    document = yaml.safe_load(plan.read_text())
+    document["design"]["placement"] = ["dgpu"] * len(document["design"]["placement"])
+    (folder / "dgpu.yaml").write_text(yaml.safe_dump(document))
+    code, _, err = call("workload=toy-decoder", "target=phone", "baseline=dgpu.yaml", "out=there")
+    assert code == 2 and "a plan of toy-decoder on laptop" in err and not (folder / "there").exists()
+    (folder / "odd.yaml").write_text(plan.read_text().replace("toy-decoder", "${oc.env:HOME}"))
+    code, _, err = call(*QUICK, "baseline=odd.yaml", "out=there")
+    assert code == 2 and "no ${...}" in err and not (folder / "there").exists()
 
 
 def test_objectives_constraints_and_options_are_taken_as_typed(call: Call) -> None:
