@@ -9,7 +9,7 @@ from tradespace.plans import Plan
 from tradespace.reports.columns import percent
 from tradespace.reports.describe import runs
 from tradespace.reports.plan import same_setting, shown, title, values_table
-from tradespace.reports.terminal import grid, is_unicode, make_console, safe
+from tradespace.reports.terminal import grid, is_unicode, make_console, safe, tidy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,11 @@ def to_json(a: Plan, b: Plan) -> dict[str, Any]:
 
 def show_difference(a: Plan, b: Plan, console: Console | None = None) -> None:
     console = console or make_console()
-    unicode = is_unicode(console)
+    with tidy(console):
+        _show(a, b, console, is_unicode(console))
+
+
+def _show(a: Plan, b: Plan, console: Console, unicode: bool) -> None:
     for label, plan in (("a", a), ("b", b)):
         console.print(safe(f"{label}: {title(plan)}", unicode), style="bold")
     setting = [(name, f"{x} → {y}") for name, (x, y) in same_setting(a, b).items()]

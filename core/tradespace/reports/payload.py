@@ -67,7 +67,7 @@ def _title(summary: Summary) -> str:
     count = len(summary.rows)
     subject = f"{summary.workload} on {summary.target}" if summary.workload else summary.study or "Search"
     if not count:
-        return f"{subject}: no plan meets the constraints"
+        return f"{subject}: no plan {'meets the constraints' if summary.diagnosis is not None else 'was found'}"
     return f"{subject}: {count:,} plan{'' if count == 1 else 's'} worth having"
 
 

@@ -11,7 +11,7 @@ from tradespace.reports.breakdown import COST_UNITS
 from tradespace.reports.columns import amount, column
 from tradespace.reports.describe import runs
 from tradespace.reports.summary import reference_text
-from tradespace.reports.terminal import grid, is_unicode, make_console, safe
+from tradespace.reports.terminal import grid, is_unicode, make_console, safe, tidy
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,11 @@ SUBSTITUTES = 5
 def show_plan(plan: Plan, console: Console | None = None) -> None:
     """Print a plan. Names from files cannot style or move anything."""
     console = console or make_console()
-    unicode = is_unicode(console)
+    with tidy(console):
+        _show(plan, console, is_unicode(console))
+
+
+def _show(plan: Plan, console: Console, unicode: bool) -> None:
     console.print(safe(title(plan), unicode), style="bold")
     devices = {d.name for d in plan.devices}
     values = {k: v for k, v in plan.values.items() if k.rpartition(".")[2] not in devices or "." not in k}

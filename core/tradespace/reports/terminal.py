@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -35,23 +36,34 @@ def make_console(file: TextIO | None = None, width: int | None = None) -> Consol
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
+@contextlib.contextmanager
+def tidy(console: Console) -> Iterator[None]:
+    """Where the output goes into a file or a pipe, lines end where their text ends: tables are padded otherwise."""
+    if console.is_terminal:
+        yield
+        return
+    with console.capture() as captured:
+        yield
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
 def show(summary: Summary, console: Console | None = None) -> None:
     """Print a summary. Names from files are printed as they are: they cannot style or move anything."""
     console = console or make_console()
-    unicode = is_unicode(console)
+    with tidy(console):
+        _show(summary, console, is_unicode(console))
 
-    def say(text: str, style: str | None = None) -> None:
-        console.print(safe(text, unicode), style=style, soft_wrap=False)
 
-    say(headline(summary), "bold")
+def _show(summary: Summary, console: Console, unicode: bool) -> None:
+    console.print(safe(headline(summary), unicode), style="bold")
     if summary.diagnosis is not None:
-        say(summary.diagnosis, "yellow")
+        console.print(safe(summary.diagnosis, unicode), style="yellow")
     if summary.rows:
         console.print(_front_table(summary, console.width, unicode))
         console.print(grid([(r.short_id, r.text) for r in _shown(summary)], unicode, "cyan"))
     elif summary.nearest:
         console.print(grid([("nearest" if i == 0 else "", t) for i, t in enumerate(nearest_lines(summary))], unicode))
-    say("")
+    console.print()
     console.print(grid([*_notes(summary)], unicode))
 
 
@@ -59,7 +71,8 @@ def headline(summary: Summary) -> str:
     """ "llama-3.2-1b on laptop: 143 plans worth having (10,000 designs in 1.9 s, pgsam, seed 0)"."""
     subject = f"{summary.workload} on {summary.target}: " if summary.workload else ""
     plans = len(summary.rows)
-    found = f"{plans:,} plan{'' if plans == 1 else 's'} worth having" if plans else "no plan meets the constraints"
+    nothing = "no plan meets the constraints" if summary.diagnosis is not None else "no plan was found"
+    found = f"{plans:,} plan{'' if plans == 1 else 's'} worth having" if plans else nothing
     effort = f"{summary.evaluations:,} designs in {units.format(summary.seconds, 's', digits=2)}"
     ended = " interrupted," if summary.interrupted else ""
     return f"{subject}{found} ({effort},{ended} {summary.optimizer}, seed {summary.seed})"

@@ -70,7 +70,16 @@ def test_a_certified_gap_is_a_sentence(summary: Any) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_no_line_is_wider_than_the_terminal(summary: Any, width: int) -> None:
-    assert max(len(line.rstrip()) for line in printed(summary, width).splitlines()) <= width
+    assert max(len(line) for line in printed(summary, width).splitlines()) <= width
+
+
+def test_no_line_ends_in_blanks_when_piped(summary: Any) -> None:
+    assert all(line == line.rstrip() for line in printed(summary).splitlines())
+
+
+def test_a_search_that_priced_nothing(summary: Any) -> None:
+    text = printed(replace(summary, rows=(), picked=(), evaluations=0, interrupted=True))
+    assert "no plan was found (0 designs in" in text and "interrupted" in text
 
 
 def test_no_colour_and_no_control_codes_when_piped(summary: Any) -> None:
