@@ -39,6 +39,7 @@ def tradespace_device_models() -> dict[str, str]:
 def tradespace_evaluators() -> dict[str, str]:
     return {
         "schedule": "tradespace_fleet.schedule:ScheduleFactory",
+        "colony": "tradespace_fleet.colony:ColonyFactory",
         "queue": "tradespace_fleet.queue:QueueFactory",
     }
 

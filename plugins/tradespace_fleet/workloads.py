@@ -96,7 +96,8 @@ def build_smtwtp(options: Mapping[str, Any]) -> TaskGraph:
     name, where = _name(options, "smtwtp")
     check_keys(options, (*META_KEYS, "jobs", "seed"), where)
     n = integer(options, "jobs", where, high=2000, default=50)
-    due, weight, work = draw_smtwtp(n, seed_of(options, where))
+    seed = seed_of(options, where)
+    due, weight, work = draw_smtwtp(n, seed)
     return task_graph(
         name,
         work,
@@ -104,6 +105,7 @@ def build_smtwtp(options: Mapping[str, Any]) -> TaskGraph:
         deadline=due,
         weight=weight,
         sources=origin(options, where, "drawn as DeepACO draws its SMTWTP instances", "derived"),
+        facts={"smtwtp_seed": float(seed)},
     )
 
 

@@ -47,11 +47,11 @@ class RLACOOptions:
     colony: bool = True
     ants: int = 32
     alpha: float = 1.0
-    beta: float = 1.0
+    beta: float = 0.5
     rho: float = 0.1
     rebuild: bool = True
     suggestions: bool = True
-    learning_rate: float = 0.05
+    learning_rate: float = 0.02
     entropy: float = 0.01
     clip: float = 1.0
     decay: float = 0.01

@@ -1,8 +1,8 @@
 """The learning half of `rl_aco`: a linear softmax over options or things, trained by masked policy gradient.
 
-A policy has one set of parameters per objective; a direction (weights over objectives, sum 1) mixes their logits. Logits
-are a table of their own (one number a decision and option) plus weighted features: where the evaluator's constructive
-plans put each entry. Of a table's rows, what is already used is masked out when an order is built.
+A policy has one set of parameters per objective; a direction (weights over objectives, sum 1) mixes their logits. The
+logits are a table (one number a decision and option) plus weighted features: where the evaluator's constructive plans
+put each entry. What is already used is masked out when an order is built.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def order_gradient(weights: Array, orders: NDArray[np.intp], advantage: Array) -
     along = np.maximum(weights[orders], 1e-300)
     left = np.cumsum(along[:, ::-1], axis=1)[:, ::-1]
     slope = advantage[:, None] * (1.0 - along * np.cumsum(1.0 / left, axis=1))
-    return np.bincount(orders.ravel(), slope.ravel(), n)[None, :]
+    return np.asarray(np.bincount(orders.ravel(), slope.ravel(), n)[None, :], np.float64)
 
 
 def advantages(objective: Array, violation: Array, group: NDArray[np.intp]) -> Array:
