@@ -48,8 +48,9 @@ def column(name: str, unit: str, values: Iterable[float]) -> Column:
         return Column(name, "degC", 1.0, _ZERO_CELSIUS, 1)
     if not sizes:
         return Column(name, "" if unit == "1" else unit, 1.0, 0.0, 0)
-    label, factor = _scale(max(sizes), unit)
-    if max(sizes) > _WIDE * min(sizes):
+    wide = max(sizes) > _WIDE * min(sizes)
+    label, factor = ("", 1.0) if wide and unit in ("", "1") else _scale(max(sizes), unit)
+    if wide:
         return Column(name, label, factor, 0.0, None)
     digits = 3 - math.floor(math.log10(max(sizes) / factor))
     return Column(name, label, factor, 0.0, min(max(digits, 0), 6))

@@ -60,6 +60,7 @@ def _show(summary: Summary, console: Console, unicode: bool) -> None:
         console.print(safe(summary.diagnosis, unicode), style="yellow")
     if summary.rows:
         console.print(_front_table(summary, console.width, unicode))
+        console.print()
         console.print(grid([(r.short_id, r.text) for r in _shown(summary)], unicode, "cyan"))
     elif summary.nearest:
         console.print(grid([("nearest" if i == 0 else "", t) for i, t in enumerate(nearest_lines(summary))], unicode))

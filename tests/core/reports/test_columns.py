@@ -32,7 +32,9 @@ def test_units_and_digits(unit: str, values: list[float], title: str, texts: lis
 
 def test_values_far_apart_keep_their_own_digits() -> None:
     c = column("loss", "1", [7.43e-3, 4.284e-8])
-    assert [c.text(v) for v in (7.43e-3, 4.284e-8)] == ["7.43", "4.28e-05"]
+    assert [c.text(v) for v in (7.43e-3, 4.284e-8)] == ["0.00743", "4.28e-08"]
+    t = column("time", "s", [0.9, 2e-6])
+    assert (t.title, t.text(2e-6)) == ("time (ms)", "0.002")
 
 
 def test_shown_values_lead_back_to_si() -> None:
