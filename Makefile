@@ -39,6 +39,7 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/pricing.py
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/dasi.py
+	@$(BIN)/python bench/studies.py
 	@$(BIN)/python bench/optimizers.py
 
 reproduce: $(STAMP)  ## price every published row of every system
