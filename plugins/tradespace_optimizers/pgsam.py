@@ -77,7 +77,9 @@ class PGSAM:
         self.batch = self._count
         self._layout = moves.layout_of(view.space)
         plain = view.space.homogeneous()
-        self._plain = plain.take(np.linspace(0, len(plain) - 1, min(len(plain), self._count // 2)).astype(np.intp))
+        few = plain.take(np.linspace(0, len(plain) - 1, min(len(plain), self._count // 2)).astype(np.intp))
+        suggested = [] if view.suggestions is None else list(view.suggestions().values())
+        self._plain = view.space.concat([*suggested, few])  # where the search begins, before random designs
         m = len(view.objectives)
         self._archive = Archive(view.space, m)
         self._members: Array = np.empty((0, view.space.width))  # codes of the archive

@@ -16,7 +16,7 @@ from tradespace.problem import Prices, Problem, Scores
 from tradespace.search import knee as _knee
 from tradespace.search.archive import Archive
 from tradespace.search.diagnosis import Diagnosis, Relaxations
-from tradespace.search.gap import Gap, certified_gap
+from tradespace.search.gap import Gap, certified_gap, unstructured
 from tradespace.search.indicators import Box, hypervolume
 
 Array = NDArray[np.float64]
@@ -194,8 +194,14 @@ def front_of(
         stopped=stopped,
         interrupted=interrupted,
         diagnosis=diagnosis,
-        note=note,
+        note=_honest(note, problem),
     )
+
+
+def _honest(note: str, problem: Problem) -> str:
+    """An optimizer's claim, with the constraints it could not know."""
+    left = unstructured(problem) if note else ()
+    return "; ".join([note, f"constraints left to the archive: {', '.join(left)}"]) if left else note
 
 
 def _no_scores(problem: Problem) -> Scores:

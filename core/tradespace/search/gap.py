@@ -18,7 +18,7 @@ from tradespace.search.indicators import hypervolume, term_of
 from tradespace.search.labels import Limit, chain_of, label_front, limits_of
 
 if TYPE_CHECKING:
-    from tradespace.problem import Problem, Structure
+    from tradespace.problem import Constraint, Problem, Structure
     from tradespace.search.indicators import Box
 
 Array = NDArray[np.float64]
@@ -111,9 +111,26 @@ def with_constraints(problem: Problem) -> Structure | None:
     limits = dict(structure.limits)
     for c in problem.constraints:
         term = term_of(structure, c.expression.single)
-        if term is not None and term.pair is None and c.sense == "<=" and c.limit > 0:
+        plain = term is not None and (term.pair is None or not term.pair.any())
+        if term is not None and plain and c.sense == "<=" and c.limit > 0:
             limits[c.text] = (term.unary, c.limit)
     return replace(structure, limits=limits)
+
+
+def unstructured(problem: Problem) -> tuple[str, ...]:
+    """The user's constraints that neither cap an objective nor have the form of a limit with an exact term: nothing
+    that an optimizer learns from the structure accounts for them."""
+    structure = with_constraints(problem)
+    if structure is None:
+        return tuple(c.text for c in problem.constraints)
+    minimised = [o.name for o in problem.objectives if o.direction == "min"]
+
+    def known(c: Constraint) -> bool:
+        term = term_of(structure, c.expression.single)
+        exact = term is not None and term.exact and c.text in structure.limits
+        return exact or (c.sense == "<=" and c.expression.text in minimised)
+
+    return tuple(c.text for c in problem.constraints if not known(c))
 
 
 def _open_limits(problem: Problem, structure: Structure) -> list[tuple[str, Limit]]:

@@ -1,0 +1,102 @@
+"""chain_exact against brute force, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.core.search.toys import Plain, RandomChain, brute_front, everything
+from tests.support.chains import Chain
+
+from tradespace.designs import Choice, Designs, Integer, Space
+from tradespace.errors import ProblemError
+from tradespace.problem import Problem
+from tradespace.search.api import search
+
+GOALS = ["latency", "energy", "loss"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_its_front_is_the_exhaustive_one(seed: int) -> None:
+    m = 2 + seed % 2
+    evaluator = RandomChain(seed, m=m, pairs=seed % 3 > 0, limited=seed % 4 > 1)
+    objectives = [f"cost{k}" for k in range(m)]
+    _, scores = everything(Problem.of(evaluator, objectives))
+    front = search(evaluator, objectives, optimizer="chain_exact", evaluations=None, stagnation=1000)
+    assert np.array_equal(np.unique(front.minimised, axis=0), brute_front(scores.objectives[scores.feasible]))
+    assert front.evaluations == len(front) and front.note == "exact"
+    assert front.stopped == "nothing left to propose"
+
+
+def test_user_constraints_on_terms_and_objectives_are_exact_too() -> None:
+    evaluator = RandomChain(5, m=3, pairs=False)
+    constraints = ["cost2<=130", "cost0<=150"]
+    _, scores = everything(Problem.of(evaluator, ["cost0", "cost1"], constraints))
+    front = search(evaluator, ["cost0", "cost1"], constraints, optimizer="chain_exact")
+    assert len(front) and np.array_equal(
+        np.unique(front.minimised, axis=0), brute_front(scores.objectives[scores.feasible])
+    )
+
+
+def test_constraints_it_cannot_know_are_named() -> None:
+    front = search(Chain(0, 8), GOALS, ["mem0<=0.9", "latency<=1 s"], optimizer="chain_exact")
+    assert front.note == "exact; constraints left to the archive: mem0<=0.9"
+
+
+def test_a_long_chain_is_solved_to_a_zero_gap() -> None:
+    front = search(Chain(1, 24), GOALS, optimizer="chain_exact")
+    assert front.note == "exact" and front.gap is not None and front.gap.gap < 1e-9
+
+
+def test_minorants_are_said_to_be_lower_bounds() -> None:
+    front = search(Chain(1, 8, kind="coupled"), GOALS, optimizer="chain_exact")
+    assert front.note == "lower bounds stand for latency, energy"
+
+
+def test_relaxed_limits_are_said() -> None:
+    front = search(Chain(0, 8, kind="capped"), GOALS, optimizer="chain_exact", options={"relax_limits": True})
+    assert front.note.startswith("limits left to the archive: full")
+
+
+def test_epsilon_asks_fewer_designs_and_says_so() -> None:
+    exact, coarse = (search(Chain(1, 16), GOALS, optimizer="chain_exact", options={"epsilon": e}) for e in (0.0, 0.2))
+    assert coarse.evaluations < exact.evaluations
+    assert coarse.note.startswith("within a factor 1.") and coarse.hypervolume > 0.7 * exact.hypervolume
+    near = (coarse.minimised[None] <= exact.minimised[:, None] * 1.2 + 1e-12).all(axis=2).any(axis=1)
+    assert near.all()
+
+
+def test_nothing_that_fits_still_gives_a_diagnosis() -> None:
+    evaluator = RandomChain(0, limited=True)
+    evaluator.limit = 1.0
+    front = search(evaluator, ["cost0", "cost1"], optimizer="chain_exact")
+    assert len(front) == 0 and front.diagnosis is not None and front.diagnosis.binding == "memory"
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "objectives", "reason"),
+    [
+        (Plain(), ["latency"], "states its chain structure"),
+        (RandomChain(0), ["cost0", "cost1 * 2"], "none for cost1"),
+        (Chain(0, 4), ["latency", "mem0"], "none for mem0"),
+    ],
+)
+def test_it_refuses_with_a_reason_and_a_remedy(evaluator: object, objectives: list[str], reason: str) -> None:
+    with pytest.raises(ProblemError, match=reason) as caught:
+        search(evaluator, objectives, optimizer="chain_exact")  # type: ignore[arg-type]
+    assert "pgsam" in str(caught.value)
+
+
+def test_variables_outside_the_structure_take_their_first_value() -> None:
+    class More(RandomChain):
+        def __init__(self) -> None:
+            super().__init__(0)
+            self.space = Space(
+                Integer("copies", 2, 9), Choice("device", ("a", "b"), 5), Choice("precision", ("x", "y"), 5)
+            )
+
+        def price(self, designs: Designs):  # type: ignore[no-untyped-def]
+            prices = super().price(designs)
+            return type(prices)({k: v + designs["copies"] for k, v in prices.items()})
+
+    front = search(More(), ["cost0", "cost1"], optimizer="chain_exact")
+    assert set(front.designs["copies"].tolist()) == {2}

@@ -1,0 +1,280 @@
+"""PGSAM: acceptance limits, moves, momentum, what each switch does, and its quality against NSGA-II."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.support.chains import Chain
+
+from tradespace.designs import Choice, Designs, Space
+from tradespace.problem import Problem
+from tradespace.search.api import search, view_of
+from tradespace.search.contract import Budget, rng
+from tradespace.testing.problems import Distances, mixed_space, problem_of
+from tradespace_optimizers import pgsam_chains as chains
+from tradespace_optimizers import pgsam_moves as moves
+from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
+from tradespace_optimizers.pgsam_momentum import Momentum
+from tradespace_optimizers.relaxation import relaxed_designs
+
+GOALS = ["latency", "energy", "loss"]
+SPACE = Space(Choice("device", ("a", "b", "c"), 12), Choice("precision", ("x", "y"), 12), Choice("mode", ("p", "q")))
+LAYOUT = moves.layout_of(SPACE)
+
+
+def _random(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def _asked(options: dict[str, Any], evaluator: Any = None, batches: int = 12, seed: int = 0) -> list[int]:
+    """Digests of all designs that a run asks."""
+    problem = Problem.of(evaluator or Chain(0, 10, kind="coupled"), GOALS)
+    optimizer = PGSAM(view_of(problem, Budget(600)), PGSAMOptions(**{"warm_start": "none"} | options))
+    digests: list[int] = []
+    for batch in range(batches):
+        designs = optimizer.ask(30, rng(seed, batch, "ask"))
+        optimizer.tell(designs, problem.score(designs), rng(seed, batch, "tell"))
+        digests += designs.digest.tolist()
+    return digests
+
+
+# -- acceptance -------------------------------------------------------------------------------------------------------
+
+
+def test_hot_chains_accept_everything_and_cold_ones_nothing_worse() -> None:
+    delta = _random().normal(size=10_000)
+    assert chains.accepted(delta, np.inf, _random()).all()
+    assert chains.accepted(delta, 1e9, _random()).mean() > 0.9999
+    for cold in (0.0, 1e-12):
+        assert np.array_equal(chains.accepted(delta, cold, _random()), delta <= 0)
+
+
+def test_acceptance_is_metropolis() -> None:
+    rate = chains.accepted(np.full(200_000, 0.7), 0.5, _random()).mean()
+    assert rate == pytest.approx(np.exp(-1.4), abs=0.005)
+
+
+def test_the_first_temperature_accepts_four_of_five_median_moves() -> None:
+    delta = np.abs(_random().normal(size=1001))
+    t0 = chains.first_temperature(np.concatenate([delta, -delta]))
+    assert np.exp(-np.median(delta) / t0) == pytest.approx(0.8)
+    assert chains.first_temperature(-delta) == 0.0
+
+
+def test_infeasible_designs_cost_more_the_more_they_break() -> None:
+    scale = chains.Scale(np.zeros(2), np.ones(2), True, 0.3)
+    weights, objectives = np.full((3, 2), 0.5), np.full((3, 2), 0.4)
+    energy = scale.energy(objectives, np.array([0.0, 0.01, 0.5]), weights)
+    assert energy[0] < energy[1] < energy[2]
+
+
+def test_while_nothing_is_feasible_the_violation_leads() -> None:
+    scale = chains.Scale(np.zeros(2), np.ones(2), False, 0.3)
+    energy = scale.energy(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0.5, 0.4]), np.full((2, 2), 0.5))
+    assert energy[1] < energy[0]
+
+
+def test_directions_sum_to_one_and_include_every_objective() -> None:
+    weights = chains.directions(40, 3, _random())
+    assert np.allclose(weights.sum(axis=1), 1.0)
+    assert (weights[:3].argmax(axis=1) == np.arange(3)).all() and (weights[:3].max(axis=1) > 0.98).all()
+
+
+# -- moves ------------------------------------------------------------------------------------------------------------
+
+
+def _codes(n: int = 200) -> np.ndarray:
+    return SPACE.flatten(SPACE.sample(n, _random(1)))
+
+
+@pytest.mark.parametrize("name", sorted(moves.MOVES))
+def test_moves_change_designs_and_stay_in_the_space(name: str) -> None:
+    codes = _codes()
+    before = codes.copy()
+    moved = moves.MOVES[name](LAYOUT, codes, _random())
+    assert np.array_equal(codes, before)
+    assert np.array_equal(SPACE.flatten(SPACE.unflatten(moved)), moved)
+    assert (moved != codes).any(axis=1).mean() > 0.5
+
+
+def test_a_swap_keeps_the_counts_and_changes_two_entries() -> None:
+    codes = _codes()
+    moved = moves.swap(LAYOUT, codes, _random())
+    for lane in LAYOUT.long:
+        part = slice(lane.start, lane.start + lane.width)
+        assert np.array_equal(np.sort(moved[:, part], axis=1), np.sort(codes[:, part], axis=1))
+    assert set((moved != codes).sum(axis=1)) == {2}
+
+
+def test_a_cut_shift_makes_no_new_code_and_moves_a_boundary() -> None:
+    codes = np.zeros((100, SPACE.width))
+    codes[:, 5:12] = 2.0  # one boundary, between 4 and 5, in "device"; "precision" has none
+    moved = moves.shift_cut(LAYOUT, codes, _random())
+    device = moved[:, :12]
+    assert set(np.unique(device)) == {0.0, 2.0}
+    assert ((np.diff(device, axis=1) != 0).sum(axis=1) <= 1).all()
+    assert 0.3 < (device != codes[:, :12]).any(axis=1).mean() < 0.7  # the other half drew "precision"
+
+
+def test_a_run_is_contiguous_and_has_one_code() -> None:
+    codes = np.zeros((300, SPACE.width))
+    moved = moves.set_run(LAYOUT, codes, _random())
+    assert np.abs(np.diff(np.pad(moved[:, :12] != 0, ((0, 0), (1, 1))).astype(int), axis=1)).sum(axis=1).max() == 2
+
+
+def test_copied_stretches_come_from_the_guide() -> None:
+    codes, guides = np.zeros((200, SPACE.width)), np.ones((200, SPACE.width))
+    moved = moves.copy_run(LAYOUT, codes, guides, _random())
+    assert set(np.unique(moved)) == {0.0, 1.0}
+    assert 0.1 < moved.mean() < 0.5
+
+
+def test_candidates_never_propose_the_present_option() -> None:
+    codes = _codes()
+    column, option = moves.candidates(LAYOUT, codes, 50, _random())
+    assert (codes[np.arange(200)[:, None], column] != option).all()
+    assert ((option >= 0) & (option < LAYOUT.options[np.searchsorted(LAYOUT.columns, column)])).all()
+    assert set(np.unique(column)) == set(range(SPACE.width))
+
+
+def test_a_space_without_choices_moves_as_its_variables_say() -> None:
+    from tradespace.designs import Permutation, Real
+
+    layout = moves.layout_of(Space(Real("x", 0, 1), Permutation("order", 5)))
+    names, shares = moves.kinds(layout, block_moves=True, guides=False)
+    assert names == ["mutate"] and shares.tolist() == [1.0]
+
+
+# -- momentum ---------------------------------------------------------------------------------------------------------
+
+
+def test_momentum_learns_additive_effects_per_objective() -> None:
+    random = _random()
+    effect = random.normal(size=(2, SPACE.width, 3))
+    momentum = Momentum(2, SPACE.width, 3, rate=0.5)
+    place = np.arange(SPACE.width)
+    for _ in range(60):
+        before = SPACE.flatten(SPACE.sample(100, random))
+        after = moves.mutate(LAYOUT, before, random)
+        value = [effect[:, place, codes.astype(int)].sum(axis=2).T for codes in (before, after)]
+        momentum.learn(before, after, value[1] - value[0], LAYOUT.columns)
+    codes = _codes(50)
+    column, option = moves.candidates(LAYOUT, codes, 20, random)
+    present = codes[np.arange(50)[:, None], column].astype(int)
+    for m in range(2):
+        true = effect[m, column, present] - effect[m, column, option]
+        found = momentum.gain(np.tile(np.eye(2)[m], (50, 1)), codes, column, option)
+        assert np.corrcoef(true.ravel(), found.ravel())[0, 1] > 0.98
+
+
+def test_opposite_directions_prefer_opposite_moves() -> None:
+    momentum = Momentum(2, 3, 2, rate=1.0)
+    before, after = np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0]])
+    momentum.learn(before, after, np.array([[-1.0, 2.0]]), np.arange(3))
+    column, option = np.array([[0]]), np.array([[1]])
+    assert momentum.gain(np.array([[1.0, 0.0]]), before, column, option)[0, 0] > 0
+    assert momentum.gain(np.array([[0.0, 1.0]]), before, column, option)[0, 0] < 0
+
+
+# -- switches ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switch", ["momentum", "guidance", "block_moves"])
+def test_a_switch_changes_what_is_asked(switch: str) -> None:
+    on, off = _asked({}), _asked({switch: False})
+    assert on != off and on[:30] == off[:30]  # the first batch knows nothing yet
+
+
+def test_reheating_changes_what_is_asked_once_the_archive_stands_still() -> None:
+    """A tiny space is exhausted quickly: then only hotter chains move on."""
+    evaluator = Chain(0, 3)
+    options = {"chains": 10, "guidance": False, "end_temperature": 0.3}
+    on, off = (_asked(options | {"reheating": r}, evaluator, 60) for r in (True, False))
+    assert on != off and on[:90] == off[:90]
+
+
+def test_the_warm_start_asks_the_relaxed_front_first() -> None:
+    problem = Problem.of(Chain(0, 10, kind="coupled"), GOALS)
+    view = view_of(problem, Budget(600))
+    optimizer = PGSAM(view, PGSAMOptions())
+    first = optimizer.ask(30, rng(0, 0, "ask"))
+    scores = problem.score(first)
+    optimizer.tell(first, scores, rng(0, 0, "tell"))
+    second = optimizer.ask(30, rng(0, 1, "ask"))
+    relaxed = relaxed_designs(view, scores, 150)
+    assert 0 < len(relaxed) <= 150
+    assert np.array_equal(second.digest[: len(relaxed)], relaxed.digest[:30])
+
+
+def test_the_warm_start_helps_where_there_is_structure() -> None:
+    results = {
+        warm: search(Chain(1, 24), GOALS, options={"warm_start": warm}, evaluations=1000).hypervolume
+        for warm in ("relaxation", "none")
+    }
+    assert results["relaxation"] > results["none"]
+
+
+# -- behaviour --------------------------------------------------------------------------------------------------------
+
+
+def test_designs_are_not_asked_twice() -> None:
+    digests = _asked({}, Chain(0, 16))
+    assert len(set(digests)) > 0.97 * len(digests)
+
+
+def test_the_first_batch_holds_the_plain_designs() -> None:
+    problem = Problem.of(Chain(0, 10), GOALS)
+    asked = PGSAM(view_of(problem, Budget(2000)), PGSAMOptions()).ask(40, rng(0, 0, "ask"))
+    assert set(problem.space.homogeneous().digest.tolist()) <= set(asked.digest.tolist())
+
+
+def test_suggested_plans_come_first() -> None:
+    class Suggests(Chain):
+        def suggest(self):  # type: ignore[no-untyped-def]
+            return {"mine": self.space.parse({"device": "gpu", "precision": {"0": "int4"}})}
+
+    problem = Problem.of(Suggests(0, 10), GOALS)
+    asked = PGSAM(view_of(problem, Budget(2000)), PGSAMOptions()).ask(40, rng(0, 0, "ask"))
+    assert asked.take([0]).digest == Suggests(0, 10).suggest()["mine"].digest
+
+
+def test_an_infeasible_start_is_left() -> None:
+    constraints = ["mem0<=0.3", "mem1<=0.3", "mem2<=0.3", "loss<=1"]
+    chain = Chain(2, 16)
+    sample = Problem.of(chain, GOALS, constraints)
+    assert not sample.score(chain.space.sample(500, _random())).feasible.any()
+    front = search(chain, GOALS, constraints, options={"warm_start": "none"}, evaluations=2000)
+    assert len(front) >= 10
+
+
+@pytest.mark.parametrize("m", [1, 2, 6])
+def test_it_beats_random_search_on_mixed_variables(m: int) -> None:
+    evaluator = Distances(mixed_space(), m)
+    names = list(problem_of(evaluator).names)
+    ours, theirs = (search(evaluator, names, optimizer=o, evaluations=1500).hypervolume for o in ("pgsam", "random"))
+    assert ours > theirs
+
+
+@pytest.mark.parametrize("kind", ["sum", "capped", "bottleneck", "coupled"])
+def test_it_is_no_worse_than_nsga2_at_equal_evaluations(kind: str) -> None:
+    """Three seeds on one chain each; bench/optimizers.py does it with twenty on many."""
+
+    def median(optimizer: str, options: dict[str, Any]) -> float:
+        fronts = [
+            search(Chain(1, 16, kind=kind), GOALS, optimizer=optimizer, options=options, evaluations=2000, seed=s)
+            for s in range(3)
+        ]
+        return float(np.median([f.hypervolume for f in fronts]))
+
+    assert median("pgsam", {"warm_start": "none"}) > median("nsga2", {"homogeneous": True})
+
+
+def test_told_designs_need_not_be_asked_ones_even_in_number() -> None:
+    problem = Problem.of(Chain(0, 6), GOALS)
+    optimizer = PGSAM(view_of(problem, Budget(500)), PGSAMOptions())
+    for batch, n in enumerate((3, 200, 1, 50)):
+        designs: Designs = problem.space.sample(n, _random(batch))
+        optimizer.tell(designs, problem.score(designs), rng(0, batch, "tell"))
+    assert len(optimizer.ask(64, rng(0, 9, "ask"))) == 64
