@@ -61,6 +61,9 @@ def test_rows_of_ones_own_as_text_and_as_one_document(call: Call, folder: Path) 
     rows = {row["id"]: row for row in system["rows"]}
     assert [rows[f"G{i}"]["verdict"] for i in (1, 2, 3, 4)] == ["inside", "outside", "error", "not reproducible"]
     assert rows["G1"]["ours"] == rows["G1"]["published"] == 4 and rows["G1"]["ratio"] == 1
+    assert (
+        rows["G1"]["band"] == {"equals": True} and rows["G2"]["band"] == {"at_least": 2} and rows["G4"]["band"] is None
+    )
     assert "Did you mean 'energy'?" in rows["G3"]["reason"]
     assert rows["G5[1]"]["ours"] < rows["G5[2]"]["ours"] and rows["G5[1]"]["published"] is None
     code, out, _ = call("--rows", str(path))

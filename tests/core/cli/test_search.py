@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from tradespace.cli.main import main
+from tradespace.cli.search import Task
 
 Call = Callable[..., tuple[int, str, str]]
 QUICK = ("workload=toy-decoder", "target=laptop", "budget.evaluations=200")
@@ -266,6 +268,35 @@ def test_a_sweeps_document_holds_every_run_and_a_refused_run_costs_only_itself(c
     assert [run["objectives"] for run in document["runs"]] == [["energy", "latency"]]
     assert [len(found["studies"]) for found in document["comparisons"]] == [1]
     assert "Did you mean 'energy'?" in document["errors"][0]
+
+
+def test_ctrl_c_ends_a_sweep_and_compares_what_was_found(call: Call, faulty: Callable[[str], tuple[str, ...]]) -> None:
+    code, out, err = call("-m", "--json", *faulty("interrupt"), "seed=0,1,2", "optimizer=random")
+    document = json.loads(out)
+    assert code == 130, err
+    assert [run["stopped"] for run in document["runs"]] == ["interrupted"]  # the first; the others never began
+    assert len(document["comparisons"][0]["studies"]) == 1
+
+
+def test_what_a_launcher_sends_to_another_process_survives_the_way(folder: Path) -> None:
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.create(
+        {
+            "workload": {"extends": "toy-decoder"},
+            "target": {"extends": "laptop"},
+            "optimizer": {"name": "random"},
+            "budget": {"evaluations": 50},
+            "objectives": ["energy"],
+            "constraints": [],
+            "options": {},
+        }  # fmt: skip
+    )
+    task = pickle.loads(pickle.dumps(Task((), "tradespace search", sweep=True, quiet=True)))
+    found = pickle.loads(pickle.dumps(task(config)))
+    assert found.error is None and found.summary.evaluations == 50 and found.storage == "out/tradespace.db"
+    refused = task(OmegaConf.merge(config, {"objectives": ["enrgy"]}))
+    assert "Did you mean 'energy'?" in str(pickle.loads(pickle.dumps(refused.error)))
 
 
 def test_presets_fill_everything_and_are_overridden_by_arguments(call: Call, folder: Path) -> None:

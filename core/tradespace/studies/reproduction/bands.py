@@ -14,6 +14,9 @@ from tradespace.studies.reproduction.grammar import BAND, check_keys
 WHOLE = ("spearman_at_least", "sign_test")
 """Bands over many values at once; the others judge one value."""
 
+ROUNDING = 1e-12
+"""What `equals: true` forgives: turning "51 ms" into seconds and back is not exact."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -47,12 +50,17 @@ class Scale:
 
 @dataclass(frozen=True)
 class Band:
-    """One rule with its limits in SI (relative bands: plain numbers). ``text`` is what people read."""
+    """One rule with its limits in SI (relative bands: plain numbers). ``given``: the limits as written."""
 
     rule: str
     low: float
     high: float
-    text: str
+    given: Any
+
+    @property
+    def text(self) -> str:
+        """What people read: "ratio [0.9, 1.1]"."""
+        return self.rule if self.given is True else f"{self.rule} {self.given}"
 
     @classmethod
     def parse(cls, raw: Any, scale: Scale, where: str) -> Band:
@@ -62,22 +70,22 @@ class Band:
             raise InputError("a band has exactly one key", value=", ".join(body) or "none", where=where)
         rule, value = next(iter(body.items()))
         where = f"{where}.{rule}"
-        text = f"{rule} {value}" if value is not True else rule
         if rule in ("ratio", "between"):
             low, high = _pair(value, where)
             if rule == "between":
-                return cls(rule, scale.si(low, where), scale.si(high, where), text)
-            return cls(rule, _plain(low, where), _plain(high, where), text)
+                return cls(rule, scale.si(low, where), scale.si(high, where), value)
+            return cls(rule, _plain(low, where), _plain(high, where), value)
         if rule in ("at_most", "at_least"):
             limit = scale.si(value, where)
-            return cls(rule, -math.inf if rule == "at_most" else limit, limit if rule == "at_most" else math.inf, text)
+            low, high = (-math.inf, limit) if rule == "at_most" else (limit, math.inf)
+            return cls(rule, low, high, value)
         if rule == "plus_minus":
             reach = abs(scale.si(value, where, difference=True))
-            return cls(rule, -reach, reach, text)
+            return cls(rule, -reach, reach, value)
         if rule == "equals":
-            reach = 0.0 if value is True else _plain(value, where)
-            return cls(rule, -reach, reach, text)
-        return cls(rule, _plain(value, where), _plain(value, where), text)
+            reach = ROUNDING if value is True else _plain(value, where)
+            return cls(rule, -reach, reach, value)
+        return cls(rule, _plain(value, where), _plain(value, where), value)
 
     def holds(self, ours: Any, published: Any) -> bool:
         """One value, SI or text (``equals`` only)."""

@@ -49,7 +49,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         keys = ("id", "role", "published", "ours", "ratio", "unit", "band", "verdict", "reason")
-        return {key: getattr(self, key) for key in keys}
+        band = self.row.band if self.row is not None else None
+        return {**{key: getattr(self, key) for key in keys}, "band": {band.rule: band.given} if band else None}
 
 
 @dataclass(frozen=True)

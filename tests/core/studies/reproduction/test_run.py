@@ -26,6 +26,12 @@ def test_a_value_with_its_own_unit(one: One) -> None:
     assert one(metric="heat", value="26.85 degC", band={"equals": 1e-9}).ours == pytest.approx(26.85)
 
 
+def test_equality_survives_the_unit(one: One) -> None:
+    three = {"design": {"place": ["fast", "slow", "slow"]}}
+    assert one(metric="latency", unit="us", value=3000, band={"equals": True}, setting=three).verdict == "inside"
+    assert one(metric="latency", unit="us", value=3000.001, band={"equals": True}, setting=three).verdict == "outside"
+
+
 def test_outside_its_band(one: One) -> None:
     result = one(metric="latency", unit="ms", value=5, band=BAND)
     assert (result.verdict, result.ratio) == ("outside", pytest.approx(0.8))
