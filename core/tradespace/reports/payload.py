@@ -30,6 +30,7 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "notice": _notice(summary),
         "cards": _cards(summary),
         "measures": [_measure(m, c, summary) for m, c in zip(summary.measures, shown, strict=True)],
+        "entry": summary.entries.removesuffix("ies") + "y" if summary.entries.endswith("ies") else summary.entries[:-1],
         "counted": f"{len(rows):,}, none better than another in everything" if summary.rows else "that break least",
         "colour": 2 if len(summary.objectives) > 2 else -1,
         "start": start,
@@ -56,7 +57,7 @@ def question(summary: Summary) -> str:
     """The question a search answers, in a sentence."""
     names = [d.name for d in summary.decisions]
     several = [d for d in summary.decisions if d.kind == "entries"]
-    where = f" of the {len(several[0].entries)} blocks" if several else ""
+    where = f" of the {len(several[0].entries)} {summary.entries}" if several else ""
     subject = f" of {summary.workload} on {summary.target}" if summary.workload else ""
     goals = [f"{'high' if m.direction == 'max' else 'low'} {m.name}" for m in summary.objectives]
     limits = f", subject to {_and(summary.constraints)}" if summary.constraints else ""

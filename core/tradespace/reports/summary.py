@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,7 @@ class Summary:
     substitutes: tuple[Origin, ...]
     sources: tuple[Origin, ...]
     decisions: tuple[Decision, ...]
+    entries: str  # what the decisions are about: "blocks", "operators", "tasks", "entries"
     devices: tuple[Limits, ...]
     history: tuple[tuple[int, float, float], ...]  # evaluations, seconds, hypervolume
     stopped: str = ""
@@ -207,6 +208,7 @@ def summarise(
         substitutes=_merged((s for s in sources if s.kind == "substitute"), own),
         sources=_merged(sources, own),
         decisions=_decisions(problem.space),
+        entries=_entries(problem.space, bound),
         devices=_devices(bound),
         history=tuple((h.evaluations, h.seconds, h.hypervolume) for h in front.history),
         stopped=front.stopped,
@@ -285,6 +287,16 @@ def _decisions(space: Space) -> tuple[Decision, ...]:
         )
         for v in space.variables
     )
+
+
+def _entries(space: Space, bound: Bound | None) -> str:
+    """What a workload calls the things that variables of several entries decide about."""
+    count = next((v.length for v in space.variables if kind_of(space, v.name) == "entries"), None)
+    for noun in ("blocks", "operators", "tasks"):
+        part = getattr(bound.workload, noun, ()) if bound is not None else ()
+        if isinstance(part, Sized) and len(part) == count:
+            return noun
+    return "entries"
 
 
 def _devices(bound: Bound | None) -> tuple[Limits, ...]:

@@ -137,7 +137,7 @@ def test_a_contiguous_placement_is_drawn_block_by_block(walk: Any) -> None:
 def test_the_question_in_a_sentence(make_front: Any, chain: Any, bound: Any) -> None:
     found = make_front(chain, ["energy", "coverage"], ["latency<=20 ms"])
     assert question(summarise(found, bound)) == (
-        "Which placement, precision and samples of the 10 blocks of chain on box are worth having for low energy and "
+        "Which placement, precision and samples of the 10 entries of chain on box are worth having for low energy and "
         "high coverage, subject to latency<=20 ms?"
     )
 

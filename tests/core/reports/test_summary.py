@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,3 +82,12 @@ def test_a_search_without_a_setting(front: Any) -> None:
 )
 def test_references_in_few_words(reference: Any, text: str) -> None:
     assert reference_text(reference) == text
+
+
+@pytest.mark.parametrize(("noun", "count"), [("blocks", 10), ("tasks", 10), ("entries", 9)])
+def test_what_the_decisions_are_about(front: Any, bound: Any, noun: str, count: int) -> None:
+    class Workload:
+        blocks = ()
+
+    setattr(Workload, noun, tuple(range(count)))
+    assert summarise(front, replace(bound, workload=Workload())).entries == noun

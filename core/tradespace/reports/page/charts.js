@@ -64,6 +64,7 @@ function drawBreakdown() {
   $("breakdown-none").hidden = Boolean(detail);
   if (!row) return;
   $("breakdown-id").textContent = row.short;
+  $("breakdown-what").textContent = data.entry;
   if (detail) {
     drawDevices(detail);
     if (!detail.rows.length) return;

@@ -76,7 +76,7 @@ function mapsOf(row) {
 function drawMap(map) {
   const n = map.entries.length;
   const least = n > 60 ? 2 : 6;
-  const grid = make("div", { class: n > 60 ? "map dense" : "map", role: "img", "aria-label": `${map.row.name} of ${n} entries`, style: `grid-template-columns: max-content repeat(${n}, minmax(${least}px, 1fr))` });
+  const grid = make("div", { class: n > 60 ? "map dense" : "map", role: "img", "aria-label": `${map.row.name} of ${n} entries`, style: `grid-template-columns: max-content repeat(${n}, minmax(${least}px, 1fr)); --cell: ${Math.min(34, Math.max(11, 380 / map.row.options.length))}px` });
   map.row.options.forEach((option, r) => {
     grid.append(make("div", { class: "name", title: option }, option));
     for (let i = 0; i < n; i++) {
