@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tradespace.cli.context import current, json_wanted, print_json, registry_from_context
+from tradespace.errors import TradespaceError
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -66,6 +67,17 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: Exception | None = None
     storage: str = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: errors of any class arrive as our base error, saying the same."""
+        state = dict(self.__dict__)
+        error = self.error
+        if isinstance(error, TradespaceError):
+            value = None if error.value is None else str(error.value)
+            state["error"] = TradespaceError(error.rule, value=value, where=error.where, remedy=error.remedy)
+        elif error is not None:
+            state["error"] = TradespaceError(f"{type(error).__name__}: {error}")
+        return state
 
 
 @dataclass

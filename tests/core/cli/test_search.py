@@ -290,7 +290,7 @@ def test_what_a_launcher_sends_to_another_process_survives_the_way(folder: Path)
             "objectives": ["energy"],
             "constraints": [],
             "options": {},
-        }  # fmt: skip
+        }
     )
     task = pickle.loads(pickle.dumps(Task((), "tradespace search", sweep=True, quiet=True)))
     found = pickle.loads(pickle.dumps(task(config)))
