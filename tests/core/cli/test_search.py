@@ -296,7 +296,7 @@ def test_what_a_launcher_sends_to_another_process_survives_the_way(folder: Path)
     found = pickle.loads(pickle.dumps(task(config)))
     assert found.error is None and found.summary.evaluations == 50 and found.storage == "out/tradespace.db"
     refused = task(OmegaConf.merge(config, {"objectives": ["enrgy"]}))
-    assert "Did you mean 'energy'?" in str(pickle.loads(pickle.dumps(refused.error)))
+    assert "Did you mean 'energy'?" in str(pickle.loads(pickle.dumps(refused)).error)
 
 
 def test_presets_fill_everything_and_are_overridden_by_arguments(call: Call, folder: Path) -> None:
