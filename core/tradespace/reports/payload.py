@@ -99,7 +99,7 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
         gap = "no bound" if proof.gap is None else f"≤ {max(proof.gap, 0.0) * 100:.2g} %"
         volume = f"{summary.hypervolume:.4f}"
         cards.append({"label": "certified gap", "value": gap, "note": proof.method})
-        cards.append({"label": "hypervolume", "value": volume, "note": "share of the reference box"})
+        cards.append({"label": "hypervolume", "value": volume, "note": "in units of the reference box"})
     effort = f"{units.format(summary.seconds, 's', digits=2)}, {summary.optimizer}, seed {summary.seed}"
     cards.append({"label": "designs priced", "value": f"{summary.evaluations:,}", "note": effort})
     count = len(summary.substitutes)

@@ -33,7 +33,9 @@ function ring() {
 }
 function drawScatter() {
   if (!data.rows.length) return;
-  const [mx, my, mc] = [data.measures[state.x], data.measures[state.y], data.measures[state.c]];
+  const [mx, my] = [data.measures[state.x], data.measures[state.y]];
+  const varies = data.rows.some((r) => r.values[state.c] !== data.rows[0].values[state.c]);
+  const mc = varies ? data.measures[state.c] : undefined; // one value for all plans is no colour
   const at = (m, k) => data.rows.map((r) => scaled(m, r.values[k]));
   const xs = at(mx, state.x), ys = at(my, state.y);
   const label = (r) => `<b>${escaped(r.short)}</b> ${escaped(r.why)}<br>` + data.measures.map((m, i) => [m, i]).filter(([m]) => m.objective).map(([m, i]) => `${escaped(m.name)} ${escaped(withUnit(m, r.values[i]))}`).join("<br>") + `<br>${escaped(r.text).replace(/ \| /g, "<br>")}`;
