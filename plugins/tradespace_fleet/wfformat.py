@@ -106,6 +106,8 @@ def _graph(document: dict[str, Any], name: str, options: Mapping[str, Any], wher
         raise InputError("a workflow has tasks", where=where)
     names = [_identity(_mapping(row, "a task", where), where) for row in rows]
     index = {task: i for i, task in enumerate(names)}
+    if len(index) != len(names):
+        raise InputError("tasks have different names", where=where)
     sizes = _sizes(specification.get("files"), where)
     runs = _runs(_mapping(workflow.get("execution"), "workflow.execution", where), index, where)
     edges, brought = _data(rows, index, sizes, where)

@@ -87,6 +87,7 @@ class RLACO:
         self._many = int(np.clip(self._budget / (20 * width), 1, CHAINS)) if objectives == 1 else 1
         self._chains: Designs | None = None  # what each chain stands at (one objective: an archive of one is too few)
         self._costs: Array = np.full((self._many, 2), np.inf)  # violation, objective of each chain
+        self._repair, self._seen = view.repair, set[int]()
         self._told, self._batches, self._idle, self._primed = 0, 0, 0, False
 
     # -- asking -------------------------------------------------------------------------------------------------------
@@ -112,7 +113,26 @@ class RLACO:
                 out[half] = codes[half]
                 reinsert(out, np.union1d(same, half), colony[0], lane, rng)
             columns[lane.name] = out
-        return self._space.concat([start, self._space.designs(columns)])
+        return self._space.concat([start, self._new(self._repair(self._space.designs(columns)), rng)])
+
+    def _new(self, designs: Designs, rng: Rng) -> Designs:
+        """Designs that were told already, or stand twice in the batch, are changed a little, three times at most."""
+        for attempt in range(3):
+            digests = designs.digest.tolist()
+            rows: list[int] = []
+            batch: set[int] = set()
+            for row, digest in enumerate(digests):
+                if digest in self._seen or digest in batch:
+                    rows.append(row)
+                batch.add(digest)
+            if not rows:
+                break
+            rate = (attempt + 1.5) / self._space.width
+            moved = self._repair(self._space.mutate(designs.take(np.array(rows)), rng, min(rate, 1.0)))
+            keep = np.arange(len(designs))
+            keep[rows] = len(designs) + np.arange(len(rows))
+            designs = self._space.concat([designs, moved]).take(keep)
+        return designs
 
     def _group(self, n: int, first: int = 0) -> NDArray[np.intp]:
         """Direction of each of ``n`` rows of the coming batch, from row ``first`` on."""
@@ -188,6 +208,7 @@ class RLACO:
             self._idle = 0
             for trails in self._trails:
                 trails.restart()
+        self._seen.update(designs.digest.tolist())
         self._told, self._batches = self._told + len(designs), self._batches + 1
 
     def _move_chains(self, designs: Designs, scores: Scores, rng: Rng) -> None:
