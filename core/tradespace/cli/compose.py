@@ -8,10 +8,9 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tradespace.cli.overrides import GROUPS, check_class
+from tradespace.cli.overrides import GROUPS, check_class, quote
 from tradespace.errors import InputError, TradespaceError
 
 if TYPE_CHECKING:
@@ -38,7 +37,14 @@ _GROUP_KEYS = ("workload", "target", "optimizer", "budget", "storage")
 
 
 def group_names(registry: Registry) -> Callable[[str], Sequence[str]]:
-    """Group -> its names, each looked up when it is asked for."""
+    """Group -> its names, files in the ``conf/`` folders of plugins included; looked up when asked for."""
+    own = [path for _, path in registry.catalogue_files("conf")]
+    known = _registered(registry)
+    return lambda group: (*known(group), *(path.stem for path in own if path.parent.name == group))
+
+
+def _registered(registry: Registry) -> Callable[[str], Sequence[str]]:
+    """Group -> the names that need no file."""
     from tradespace.studies.catalogue import study_folders
     from tradespace.targets import target_names
     from tradespace.workloads import workload_names
@@ -52,6 +58,14 @@ def group_names(registry: Registry) -> Callable[[str], Sequence[str]]:
         "study": lambda: tuple(n for n, folder in study_folders(registry).items() if (folder / "study.yaml").exists()),
     }
     return lambda group: sources[group]()
+
+
+def plugin_paths(registry: Registry, arguments: Sequence[str]) -> tuple[str, ...]:
+    """The arguments, with the ``conf/`` folders of plugins on hydra's search path unless the user sets that path."""
+    folders = [c.folder / "conf" for c in registry.catalogues() if (c.folder / "conf").is_dir()]
+    if not folders or any(word.lstrip("+").startswith("hydra.searchpath=") for word in arguments):
+        return tuple(arguments)
+    return (*arguments, f"hydra.searchpath=[{','.join(quote(f'file://{folder}') for folder in folders)}]")
 
 
 def fits(override: str) -> bool:
@@ -117,7 +131,7 @@ def multirun(hydra: Any, arguments: Sequence[str], task: Callable[[Any], Any]) -
 
 
 def _fill(store: Any, registry: Registry, files: Mapping[tuple[str, str], str]) -> None:
-    names = group_names(registry)
+    names = _registered(registry)
     for group, (key, default) in _NAMED.items():
         for name in {*names(group), default}:  # a default that nobody provides is missed where it is looked up
             store.store(group=group, name=name, node={key: name})
@@ -207,8 +221,3 @@ def _refusals() -> Iterator[None]:
             where="search",
             remedy=f"Groups: {', '.join(GROUPS)}; see 'tradespace search --help'.",
         ) from error
-
-
-def scratch_free(folder: Path) -> bool:
-    """Whether hydra left nothing behind; used by tests."""
-    return not any((folder / name).exists() for name in ("outputs", "multirun", ".hydra", "multirun.yaml"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +46,8 @@ def reproduce(
         return 0
     results = []
     for published in files:
-        results.append(price_rows(published, registry))
+        with _progress(published.system, len(published.rows)) as tell:
+            results.append(price_rows(published, registry, tell))
         if not json_wanted():
             print_system(results[-1])
     if write:
@@ -50,6 +55,31 @@ def reproduce(
     if json_wanted():
         print_json({"systems": [result.to_json() for result in results]})
     return int(any(result.wrong for result in results))
+
+
+@contextlib.contextmanager
+def _progress(system: str, rows: int) -> Iterator[Callable[[str], None] | None]:
+    """A bar after two seconds, on stderr, and only where a person looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from tradespace.reports.progress import PATIENCE
+
+    begin = time.monotonic()
+    columns = (BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
+    with contextlib.ExitStack() as stack:
+        bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
+        task = bar.add_task(system, total=rows)
+
+        def tell(row: str) -> None:
+            if not bar.live.is_started and time.monotonic() - begin > PATIENCE:
+                stack.enter_context(bar)
+            bar.update(task, advance=1, description=f"{system}: {row}")
+
+        yield tell
 
 
 def _paths(systems: list[str], every: bool, rows: list[Path], registry: Registry, *, optional: bool) -> list[Path]:

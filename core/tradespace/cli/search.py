@@ -50,12 +50,13 @@ def search(
     words = list(overrides or [])
     rewritten = rewrite(words, compose.group_names(registry), compose.fits, hint=registry.hint, sweep=multirun)
     task = Task(_absolute(current().plugins), _command(words, multirun), profile, multirun, quiet=json_wanted())
+    arguments = compose.plugin_paths(registry, rewritten.arguments)
     with compose.hydra_session(registry, rewritten.files) as hydra:
         if cfg:
-            return _show_config(compose.compose(hydra, rewritten.arguments, sweep=multirun))
+            return _show_config(compose.compose(hydra, arguments, sweep=multirun))
         if not multirun:
-            return _finish(compose.run(hydra, rewritten.arguments, task))
-        return _sweep(hydra, rewritten.arguments, task)
+            return _finish(compose.run(hydra, arguments, task))
+        return _sweep(hydra, arguments, task)
 
 
 @dataclass(frozen=True)

@@ -319,6 +319,27 @@ def test_presets_fill_everything_and_are_overridden_by_arguments(call: Call, fol
         assert code == 2 and message in err
 
 
+def test_a_plugin_brings_options_of_groups_in_its_conf_folder(call: Call, folder: Path) -> None:
+    package = folder / "acme_conf"
+    (package / "catalogue" / "conf" / "budget").mkdir(parents=True)
+    (package / "catalogue" / "conf" / "budget" / "tiny.yaml").write_text(
+        "evaluations: 33\nseconds: null\nstagnation: null\n"
+    )
+    (package / "catalogue" / "conf" / "optimizer").mkdir()
+    (package / "catalogue" / "conf" / "optimizer" / "plain.yaml").write_text("name: pgsam\nmomentum: false\n")
+    (package / "__init__.py").write_text(
+        "from pathlib import Path\nfrom tradespace.hookspecs import hookimpl\n\n@hookimpl\n"
+        "def tradespace_catalogue():\n    return str(Path(__file__).resolve().parent / 'catalogue')\n"
+    )
+    words = ("--plugin", "acme_conf", "workload=toy-decoder", "budget=tiny", "optimizer=plain", "--json")
+    code, out, err = call(*words)
+    assert code == 0, err
+    assert (json.loads(out)["evaluations"], json.loads(out)["optimizer"]) == (33, "pgsam")
+    code, out, err = call("-m", *words, "seed=0,1")
+    assert code == 0, err
+    assert [run["evaluations"] for run in json.loads(out)["runs"]] == [33, 33]
+
+
 def test_the_composed_configuration_can_be_seen(call: Call) -> None:
     code, out, _ = call("--cfg", "--json", *QUICK, "target.devices.dgpu.bandwidth=300 GB/s")
     assert code == 0

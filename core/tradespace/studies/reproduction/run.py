@@ -82,12 +82,16 @@ class SystemResult:
         }
 
 
-def reproduce(published: Published, registry: Registry) -> SystemResult:
-    """Price every row of a file."""
+def reproduce(published: Published, registry: Registry, tell: Callable[[str], None] | None = None) -> SystemResult:
+    """Price every row of a file. ``tell`` hears the id of each row before it is priced."""
     pricer = Pricer(registry)
     names = find_row_names(published.rows)
     values = {r.id: r.published[0] for r in published.rows if isinstance(r, Row) and r.id in names}
-    results = [result for row in published.rows for result in _row(row, pricer, values)]
+    results: list[Result] = []
+    for row in published.rows:
+        if tell is not None:
+            tell(row.id)
+        results += _row(row, pricer, values)
     return SystemResult(published, tuple(results))
 
 

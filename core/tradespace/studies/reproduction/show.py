@@ -111,7 +111,7 @@ def _why(system: SystemResult) -> Iterator[str]:
             continue
         note = result.row.note if result.row is not None and result.verdict == "outside" else ""
         name = result.row.id if result.row is not None else result.id
-        if text := "; ".join(part for part in (note, result.reason) if part):
+        if text := " ".join(part for part in (note, result.reason) if part):
             yield f"{name} {result.verdict}: {text}"
 
 
