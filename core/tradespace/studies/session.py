@@ -118,7 +118,7 @@ def _short(reference: Any) -> str:
 def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | None = None) -> Summary:
     """Search, log, publish and report; returns what terminal and JSON show.
 
-    An interrupted search reports what it found (``summary.interrupted``).
+    An interrupted search reports what it found (``summary.interrupted``); if that is nothing, the interrupt passes.
 
     Raises:
         TradespaceError: as `prepare`; the study's name is taken; a file cannot be written.
@@ -141,6 +141,8 @@ def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | Non
         with clock.section("search"):
             front = start(store, name, spec, problem, registry, observers=[progress], keep_designs=request.keep_designs)
         progress.close()
+        if front.interrupted and not front.evaluations:
+            raise KeyboardInterrupt  # nothing was found; the log says that the study was interrupted
         front = dataclasses.replace(front, problem=prepared.problem)
         return conclude(prepared, front, store, name, clock)
 

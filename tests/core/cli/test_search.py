@@ -47,7 +47,7 @@ class Faulty:
         self.metrics = (Metric("x", "s", "min"), Metric("y", "J", "min"))
     def price(self, designs):
         self.calls += 1
-        if self.calls == 5 and self.fault == "interrupt":
+        if self.calls == 5 and self.fault == "interrupt" or self.fault == "at once":
             raise KeyboardInterrupt
         if self.calls == 5 and self.fault == "price":
             raise ValueError("no price today")
@@ -243,6 +243,12 @@ def test_ctrl_c_keeps_what_was_found(call: Call, faulty: Callable[[str], tuple[s
     assert code == 130, err
     assert 0 < document["evaluations"] < 2000 and document["front"] and document["stopped"] == "interrupted"
     assert all((folder / place).exists() for place in document["files"].values())
+
+
+def test_ctrl_c_before_anything_was_found(call: Call, faulty: Callable[[str], tuple[str, ...]], folder: Path) -> None:
+    code, out, err = call(*faulty("at once"))
+    assert (code, out, err) == (130, "", "interrupted\n")
+    assert [p.name for p in (folder / "out").iterdir()] == ["tradespace.db"]
 
 
 def test_a_plugin_that_raises_is_named(call: Call, faulty: Callable[[str], tuple[str, ...]]) -> None:
