@@ -108,6 +108,8 @@ class _Rewriter:
 
     def hydra(self, word: str, key: str, value: str) -> str:
         """Hydra's own settings pass, except classes that are no part of hydra or of an installed plugin of it."""
+        if key == "hydra.mode":
+            raise InputError("one run or a sweep is told by -m", value=word, where="search", remedy="Use or drop -m.")
         if "_target_" in key:
             check_class(value.strip("'\""), key)
         return word

@@ -51,7 +51,7 @@ def search(
     rewritten = rewrite(words, compose.group_names(registry), compose.fits, hint=registry.hint, sweep=multirun)
     task = Task(_absolute(current().plugins), _command(words, multirun), profile, multirun, quiet=json_wanted())
     arguments = compose.plugin_paths(registry, rewritten.arguments)
-    with compose.hydra_session(registry, rewritten.files) as hydra:
+    with compose.hydra_session(registry, rewritten.files, arguments) as hydra:
         if cfg:
             return _show_config(compose.compose(hydra, arguments, sweep=multirun))
         if not multirun:
@@ -61,7 +61,7 @@ def search(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task hands back, plain enough for any launcher. ``error`` is (type, message) of a refusal."""
+    """What a task hands back, plain enough for any launcher. ``error``: the refusal."""
 
     summary: Summary | None
     profile: tuple[str, ...] = ()

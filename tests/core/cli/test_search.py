@@ -208,6 +208,7 @@ def test_nothing_feasible_is_diagnosed_and_exits_1(call: Call) -> None:
         ((*QUICK, "baseline=missing.yaml"), "missing.yaml"),
         ((*QUICK, "--experimental-rerun", "x.pickle"), "No such option"),
         ((*QUICK, "hydra/launcher=nothing"), "nothing"),
+        ((*QUICK, "hydra.mode=MULTIRUN"), "told by -m"),
         (("no/such/config.json", "target=laptop"), "exists"),
         (("-m", *QUICK, "hydra.sweeper._target_=builtins.eval"), "only hydra and its installed plugins"),
     ],
@@ -323,6 +324,7 @@ def test_presets_fill_everything_and_are_overridden_by_arguments(call: Call, fol
         (preset / "study.yaml").write_text(text)
         code, _, err = call("study=mine")
         assert code == 2 and message in err
+        assert call("--cfg", "study=qeil-v2")[0] == 0  # the others are not affected
 
 
 def test_a_plugin_brings_options_of_groups_in_its_conf_folder(call: Call, folder: Path) -> None:
