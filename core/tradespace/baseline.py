@@ -16,6 +16,7 @@ from tradespace.neighbours import Neighbours, entry_changes, whole_changes
 from tradespace.plans import PlanFile, read_plan
 from tradespace.problem import Problem
 from tradespace.settings import Bound, Setting, bind
+from tradespace.targets.document import check_bounds
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -102,6 +103,8 @@ def bind_plan(path: str | Path, registry: Registry) -> tuple[PlanFile, Bound, De
         TradespaceError: what is wrong, with the path of the plan in front.
     """
     plan = read_plan(path)
+    for part in (plan.workload, plan.target, plan.options):
+        check_bounds(part, str(path))  # YAML aliases can make a small file as large as an attack
     bound = bind(Setting(plan.workload, plan.target, plan.evaluator, plan.options), registry)
     return plan, bound, parse_design(plan, bound, str(path))
 
@@ -109,6 +112,7 @@ def bind_plan(path: str | Path, registry: Registry) -> tuple[PlanFile, Bound, De
 def parse_design(plan: PlanFile, bound: Bound, where: str) -> Designs:
     """The design of a plan in the space of ``bound``. Raises `DesignError` for names the space lacks, and for a
     design that the evaluator would have to change."""
+    check_bounds(plan.design, f"{where}: design")
     space = bound.evaluator.space
     designs = space.parse(plan.design, where=f"{where}: design")
     repair = getattr(bound.evaluator, "repair", None)
