@@ -18,15 +18,15 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Rng = np.random.Generator
 
-_BROKEN = 0.05  # energy of breaking a constraint at all, in ranges of the front
-_PENALTY = 2.0  # and per relative amount
+_PENALTY = (0.05, 1.0)  # energy of a relative violation of 1, in ranges of the front: from and to over the chains
 _MEDIAN_ACCEPTED = 0.8  # share of median worsening moves that the first temperature accepts
 _POOL = 2000  # archive members that a returning chain looks at
 
 
 @dataclass(frozen=True)
 class Chains:
-    """C chains: flat codes (C, W), objectives (C, M), total violation (C,), direction weights (C, M)."""
+    """C chains: flat codes (C, W), objectives (C, M), total violation (C,), direction weights (C, M + 1):
+    of the objectives, and of violation."""
 
     codes: Array
     objectives: Array
@@ -57,22 +57,25 @@ class Scale:
     corner: float
 
     def energy(self, objectives: Array, violation: Array, weights: Array) -> Array:
-        """``(N,)`` for rows (N, M) and weights broadcastable to them."""
-        shape = np.broadcast_shapes(objectives.shape, weights.shape)
-        most, total = np.full(shape[:-1], -np.inf), np.zeros(shape[:-1])
-        for m in range(shape[-1]):  # one objective at a time: reducing over a short last axis is ten times slower
+        """``(N,)`` for rows (N, M) and weights (N, M + 1), or shapes that broadcast."""
+        count = objectives.shape[-1]
+        shape = np.broadcast_shapes(objectives.shape[:-1], weights.shape[:-1])
+        most, total = np.full(shape, -np.inf), np.zeros(shape)
+        for m in range(count):  # one objective at a time: reducing over a short last axis is ten times slower
             weighted = weights[..., m] * ((objectives[..., m] - self.low[m]) / self.span[m])
             np.maximum(most, weighted, out=most)
             total += weighted
-        g = self.corner * np.sqrt(shape[-1]) * most + (1.0 - self.corner) * total
+        g = self.corner * np.sqrt(count) * most + (1.0 - self.corner) * total
         if not self.feasible:
             return np.asarray(violation + 0.01 * g)
-        return np.asarray(g + np.where(violation > 0, _BROKEN + _PENALTY * violation, 0.0))
+        return np.asarray(g + weights[..., count] * violation)
 
     def slopes(self, weights: Array) -> Array:
         """``(N, M + 1)``: what a unit of each objective, and of violation, weighs in the energy."""
-        part, broken = (1.0, _PENALTY) if self.feasible else (0.01, 1.0)
-        return np.concatenate([part * weights / self.span, np.full((len(weights), 1), broken)], axis=1)
+        objectives, violation = weights[:, :-1] / self.span, weights[:, -1:]
+        if not self.feasible:
+            objectives, violation = 0.01 * objectives, np.ones_like(violation)
+        return np.concatenate([objectives, violation], axis=1)
 
 
 def scale_of(archive: Archive, low: Array, high: Array, corner: float) -> Scale:
@@ -84,11 +87,16 @@ def scale_of(archive: Archive, low: Array, high: Array, corner: float) -> Scale:
 
 
 def directions(count: int, m: int, rng: Rng) -> Array:
-    """``(count, M)`` Dirichlet weights; the first M look along one objective each, so that extremes are found."""
+    """``(count, M + 1)``: Dirichlet weights, and a weight of violation between 0.05 and 1 (log-uniform).
+
+    The first M look along one objective each, so that extremes are found. Lenient chains cross infeasible regions to
+    where constraints bind, strict ones stay inside; which is better depends on the problem, so there are both.
+    """
     weights = rng.dirichlet(np.ones(m), count)
     axes = np.eye(m)[:count]
     weights[: len(axes)] = 0.98 * axes + 0.02 / m
-    return np.asarray(weights)
+    penalty = np.exp(rng.uniform(*np.log(_PENALTY), (count, 1)))
+    return np.concatenate([weights, penalty], axis=1)
 
 
 def best_for(weights: Array, objectives: Array, violation: Array, scale: Scale, rng: Rng) -> Rows:

@@ -65,20 +65,22 @@ def test_the_first_temperature_accepts_four_of_five_median_moves() -> None:
 
 def test_infeasible_designs_cost_more_the_more_they_break() -> None:
     scale = chains.Scale(np.zeros(2), np.ones(2), True, 0.3)
-    weights, objectives = np.full((3, 2), 0.5), np.full((3, 2), 0.4)
+    weights, objectives = np.full((3, 3), 0.5), np.full((3, 2), 0.4)
     energy = scale.energy(objectives, np.array([0.0, 0.01, 0.5]), weights)
     assert energy[0] < energy[1] < energy[2]
 
 
 def test_while_nothing_is_feasible_the_violation_leads() -> None:
     scale = chains.Scale(np.zeros(2), np.ones(2), False, 0.3)
-    energy = scale.energy(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0.5, 0.4]), np.full((2, 2), 0.5))
+    energy = scale.energy(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0.5, 0.4]), np.full((2, 3), 0.5))
     assert energy[1] < energy[0]
 
 
 def test_directions_sum_to_one_and_include_every_objective() -> None:
     weights = chains.directions(40, 3, _random())
+    weights, strictness = weights[:, :3], weights[:, 3]
     assert np.allclose(weights.sum(axis=1), 1.0)
+    assert strictness.min() < 0.15 and strictness.max() > 0.5
     assert (weights[:3].argmax(axis=1) == np.arange(3)).all() and (weights[:3].max(axis=1) > 0.98).all()
 
 
