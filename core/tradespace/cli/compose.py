@@ -96,28 +96,39 @@ def hydra_session(
     try:
         _fill(store, registry, files, arguments)
         with _refusals(), initialize_config_module("tradespace_conf", job_name="tradespace", version_base="1.3"):
-            yield GlobalHydra.instance().hydra
+            hydra = GlobalHydra.instance().hydra
+            hydra.compose_config = _checked(hydra.compose_config)
+            yield hydra
     finally:
         store.repo = before
         GlobalHydra.instance().clear()
 
 
+def _checked(composing: Callable[..., Any]) -> Callable[..., Any]:
+    """Hydra's composition, refusing what is not plain or names a class that is not hydra's, before hydra uses it."""
+
+    def checked(*arguments: Any, **options: Any) -> Any:
+        from omegaconf import OmegaConf
+
+        config = composing(*arguments, **options)
+        own: Any = OmegaConf.to_container(config, resolve=False)
+        _check_plain({key: value for key, value in own.items() if key != "hydra"}, "")
+        _check_classes(own.get("hydra"), "hydra")
+        return config
+
+    return checked
+
+
 def compose(hydra: Any, arguments: Sequence[str], *, sweep: bool = False) -> Any:
-    """The composed configuration, hydra's part included, checked for classes and resolvers that are not hydra's."""
+    """The composed configuration, hydra's part included."""
     from hydra.types import RunMode
-    from omegaconf import OmegaConf
 
     mode = RunMode.MULTIRUN if sweep else RunMode.RUN
-    config = hydra.compose_config(CONFIG, list(arguments), run_mode=mode, with_log_configuration=False)
-    own = OmegaConf.to_container(config, resolve=False)
-    _check_plain({k: v for k, v in own.items() if k != "hydra"}, "")
-    _check_classes(own.get("hydra"), "hydra")
-    return config
+    return hydra.compose_config(CONFIG, list(arguments), run_mode=mode, with_log_configuration=False)
 
 
 def run(hydra: Any, arguments: Sequence[str], task: Callable[[Any], Any]) -> Any:
     """One run through hydra; returns what the task returned."""
-    compose(hydra, arguments)
     return hydra.run(CONFIG, task, list(arguments), with_log_configuration=False).return_value
 
 
@@ -126,7 +137,6 @@ def multirun(hydra: Any, arguments: Sequence[str], task: Callable[[Any], Any]) -
     own = any(word.lstrip("+").startswith("hydra.sweep.dir=") for word in arguments)
     with tempfile.TemporaryDirectory(prefix="tradespace-sweep-") as scratch:
         arguments = [*arguments, *([] if own else [f"hydra.sweep.dir={scratch}", "hydra.sweep.subdir=."])]
-        compose(hydra, arguments, sweep=True)
         batches = hydra.multirun(CONFIG, task, arguments, with_log_configuration=False)
     return [
         job.return_value for batch in batches or [] for job in (batch if isinstance(batch, list | tuple) else [batch])
@@ -196,10 +206,11 @@ def _check_plain(value: Any, where: str) -> None:
 
 
 def _check_classes(value: Any, where: str) -> None:
+    """``_target_`` is instantiated by hydra, ``()`` and ``class`` by the logging it configures."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key == "_target_":
-                check_class(str(item), f"{where}._target_")
+            if key in ("_target_", "()") or (key == "class" and not str(item).startswith("logging.")):
+                check_class(str(item), f"{where}.{key}")
             else:
                 _check_classes(item, f"{where}.{key}")
     elif isinstance(value, list):

@@ -223,11 +223,26 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_written(
     assert code == 2 and err == "" and message in json.loads(out)["error"]["message"]
 
 
-def test_a_class_hidden_in_a_users_own_hydra_configuration_is_not_instantiated(call: Call, folder: Path) -> None:
-    evil = folder / "conf" / "hydra" / "launcher"
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        ("launcher", "_target_: os.system\ncommand: touch hacked\n"),
+        ("job_logging", "version: 1\nhandlers: {h: {(): os.system, command: touch hacked}}\nroot: {handlers: [h]}\n"),
+        (
+            "hydra_logging",
+            "version: 1\nhandlers: {h: {class: os.system, command: touch hacked}}\nroot: {handlers: [h]}\n",
+        ),
+        ("callbacks", "evil: {_target_: os.system, command: touch hacked}\n"),
+    ],
+)
+@pytest.mark.parametrize("sweep", [(), ("-m",)])
+def test_a_class_hidden_in_a_users_own_hydra_configuration_is_not_instantiated(
+    call: Call, folder: Path, group: str, text: str, sweep: tuple[str, ...]
+) -> None:
+    evil = folder / "conf" / "hydra" / group
     evil.mkdir(parents=True)
-    (evil / "evil.yaml").write_text("_target_: os.system\ncommand: touch hacked\n")
-    code, _, err = call("-m", *QUICK, f"hydra.searchpath=[file://{folder}/conf]", "hydra/launcher=evil")
+    (evil / "evil.yaml").write_text(text)
+    code, _, err = call(*sweep, *QUICK, f"hydra.searchpath=[file://{folder}/conf]", f"hydra/{group}=evil")
     assert code == 2 and "only hydra and its installed plugins; got os.system" in err
     assert not (folder / "hacked").exists()
 
