@@ -105,7 +105,7 @@ def build_smtwtp(options: Mapping[str, Any]) -> TaskGraph:
         deadline=due,
         weight=weight,
         sources=origin(options, where, "drawn as DeepACO draws its SMTWTP instances", "derived"),
-        facts={"smtwtp_seed": float(seed)},
+        facts={"title": text(options, "title", where, default=f"{n} jobs on one machine"), "smtwtp_seed": float(seed)},
     )
 
 

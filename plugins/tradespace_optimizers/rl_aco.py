@@ -25,6 +25,8 @@ Rng = np.random.Generator
 COUPLINGS = ("learned-heuristic", "mixture", "pheromone-prior", "two-timescale")
 CHAINS = 8
 """Most lines of search side by side where there is one objective; few for a small budget or a large design (ours)."""
+OTHER = 0.25
+"""Share of ants that start from any member of the archive instead of the best of their direction (ours)."""
 SLOW = 5
 """Two time-scales: of so many batches one is built by the colony, the others by the policy alone."""
 
@@ -159,7 +161,7 @@ class RLACO:
         if not len(self._archive):
             return self._space.sample(count, rng)
         other = rng.integers(0, len(self._archive), count)
-        rows = np.where(rng.random(count) < 0.25, other, self._elite[self._group(count, first)])
+        rows = np.where(rng.random(count) < OTHER, other, self._elite[self._group(count, first)])
         if self._chains is None or self._many == 1:
             return self._archive.designs.take(rows)
         pool = self._space.concat([self._archive.designs, self._chains])
@@ -220,7 +222,7 @@ class RLACO:
         if len(chains) < self._many:
             chains = chains.take(np.arange(self._many) % len(chains))
         pick, costs = np.arange(self._many), self._costs.copy()
-        lenient = rng.random(self._many) < 0.1 * max(0.0, 1.0 - self._told / self._budget)
+        lenient = rng.random(self._many) < 0.3 * max(0.0, 1.0 - self._told / self._budget)
         for c in range(self._many):
             mine = rows[rows % self._many == c]
             if not len(mine):

@@ -1,0 +1,285 @@
+"""Measurements behind studies/rl-aco-scheduling: ``python bench/rl_aco.py fleet | exact | halves | workflows | train``.
+
+Every measured cell is appended to a file of JSON lines (``--out``) and never measured again, so a run that was stopped
+goes on; ``--minutes`` ends it earlier. The tables at the end are computed from the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tradespace as ts
+from tradespace.plugins import registry
+from tradespace.settings import Setting, bind
+
+Cell = dict[str, Any]
+EVALUATIONS = 1000
+SEARCHES = ("rl_aco", "aco", "reinforce", "nsga2")
+CAPACITY = {"cloud-fleet": 45.2e9, "edge-cloud-fleet": 322.2e9}  # operations/s of all cores
+MEAN_WORK = 2.75e9  # of the default task, operations
+REAL = Path(__file__).parents[2] / "shared" / "data" / "wfinstances"
+
+
+def stream(tasks: int, fleet: str, load: float, seed: int) -> Any:
+    rate = load * CAPACITY[fleet] / MEAN_WORK
+    workload = {"type": "iot_task_set", "tasks": tasks, "rate": f"{rate} Hz", "seed": seed}
+    return bind(Setting(workload, fleet, "queue"), registry()).evaluator
+
+
+# -- 1: equal evaluations on the substitute fleets --------------------------------------------------------------------
+
+
+def fleet_cells(seeds: int) -> Iterator[Cell]:
+    for seed in range(seeds):
+        for tasks in (100, 500, 1000):
+            for fleet in CAPACITY:
+                for load in (0.3, 0.75, 0.9) if tasks == 100 else (0.75, 0.9):
+                    yield {"what": "fleet", "tasks": tasks, "fleet": fleet, "load": load, "seed": seed}
+
+
+def fleet(cell: Cell) -> Cell:
+    """Least response and largest utilisation that each method finds in EVALUATIONS designs."""
+    evaluator = stream(cell["tasks"], cell["fleet"], cell["load"], cell["seed"])
+    out: Cell = {}
+    for name, plan in evaluator.suggest().items():
+        prices = evaluator.price(plan)
+        out[name] = [float(prices["response"][0]), float(prices["utilisation"][0])]
+    for name in SEARCHES:
+        front = ts.search(
+            evaluator, ["response", "utilisation"], optimizer=name, evaluations=EVALUATIONS, seed=cell["seed"]
+        )
+        out[name] = [float(front.values[:, 0].min()), float(front.values[:, 1].max())]
+    return out
+
+
+# -- 2: exactness -----------------------------------------------------------------------------------------------------
+
+
+def exact_cells(seeds: int) -> Iterator[Cell]:
+    return ({"what": "exact", "seed": seed} for seed in range(100))
+
+
+def exact(cell: Cell) -> Cell:
+    """At most 8 tasks on 3 nodes: brute force beside 1,500 evaluations."""
+    seed = cell["seed"]
+    workload = {"type": "iot_task_set", "tasks": 4 + seed % 5, "rate": "2 Hz", "seed": seed}
+    evaluator = bind(Setting(workload, "processors-3", "queue"), registry()).evaluator
+    everything = evaluator.space.at(np.arange(evaluator.space.size or 0))
+    front = ts.search(evaluator, ["response"], optimizer="rl_aco", evaluations=1500, seed=seed)
+    return {"optimum": float(evaluator.price(everything)["response"].min()), "rl_aco": float(front.values[0, 0])}
+
+
+# -- 3: both halves beside each alone ---------------------------------------------------------------------------------
+
+
+def halves_cells(seeds: int) -> Iterator[Cell]:
+    for seed in range(seeds):
+        yield from ({"what": "halves", "problem": p, "seed": seed} for p in ("stream", "workflow", "job shop", "jobs"))
+
+
+def halves(cell: Cell) -> Cell:
+    """Cost of the hybrid, the colony alone and the learner alone: no suggestions, every design built from nothing (as
+    ant systems do), or with all that `rl_aco` does otherwise."""
+    seed = cell["seed"]
+    settings: Mapping[str, tuple[Any, str, str]] = {
+        "stream": ({"type": "iot_task_set", "tasks": 100, "rate": "12 Hz", "seed": seed}, "cloud-fleet", "response"),
+        "workflow": (_random_workflow(40, seed), "processors-4", "makespan"),
+        "job shop": ({"type": "job_shop", "jobs": 6, "machines": 6, "seed": seed}, "six-machines", "makespan"),
+        "jobs": ({"type": "smtwtp", "jobs": 50, "seed": seed}, "single-machine", "tardiness"),
+    }
+    workload, target, metric = settings[cell["problem"]]
+    evaluator = bind(Setting(workload, target), registry()).evaluator
+    out: Cell = {}
+    for form, options in (("full", {}), ("bare", {"suggestions": False, "rebuild": False})):
+        for name in SEARCHES[:3]:
+            front = ts.search(
+                evaluator, [metric], optimizer=name, options=options, evaluations=2000, seed=seed, batch=20
+            )
+            out[f"{form}.{name}"] = float(front.values[0, 0])
+    return out
+
+
+def _random_workflow(n: int, seed: int) -> Mapping[str, Any]:
+    """A layered random graph: works ~ U(1, 20) s on the reference core, every task reads from up to three before."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    edges = [[int(a), b, float(rng.uniform(1e6, 1e9))] for b in range(4, n)
+             for a in np.unique(rng.integers(max(0, b - 12), b, 3))]  # fmt: skip
+    return {"type": "task_graph", "work": (rng.uniform(1, 20, n) * 1e9).tolist(), "edges": edges}
+
+
+# -- 4: workflows -----------------------------------------------------------------------------------------------------
+
+
+def workflow_cells(seeds: int) -> Iterator[Cell]:
+    for seed in range(min(seeds, 3)):
+        for file in sorted(REAL.glob("*.json.gz")):
+            for target in ("processors-3", "processors-4", "processors-8"):
+                for scale in (1, 10, 100):
+                    for affine in (False, True):
+                        yield {"what": "workflows", "file": file.name, "target": target, "scale": scale,
+                               "affine": affine, "seed": seed}  # fmt: skip
+
+
+def workflows(cell: Cell) -> Cell:
+    """Makespans of list schedulers and searches; data x scale stands for bandwidth / scale."""
+    names = "abcdefgh"[: int(cell["target"][-1])]
+    workload: Cell = {"extends": str(REAL / cell["file"]), "data_scale": cell["scale"]}
+    if cell["affine"]:
+        workload["affinity"] = {"machines": list(names), "spread": 0.5, "seed": cell["seed"]}
+    evaluator = bind(Setting(workload, cell["target"]), registry()).evaluator
+    plans = evaluator.suggest()
+    out = {name: float(evaluator.price(plan)["makespan"][0]) for name, plan in plans.items()}
+    out["bound"] = lower_bound(evaluator.binding.tables)
+    for name in ("rl_aco", "pgsam"):
+        front = ts.search(evaluator, ["makespan"], optimizer=name, evaluations=3000, seed=cell["seed"])
+        out[name] = float(front.values[0, 0])
+    return out
+
+
+def lower_bound(tables: Any) -> float:
+    """max(critical path with each task at its fastest and no transfers, all work at its fastest over all cores)."""
+    fastest = tables.exec.min(axis=1)
+    finish = np.zeros(len(fastest))
+    edges = tables.graph.edges
+    for task in tables.graph.order.tolist():
+        finish[task] += fastest[task]
+        later = edges.dest[edges.source == task]
+        finish[later] = np.maximum(finish[later], finish[task])
+    if tables.graph.factor:  # unrelated machines: the fastest node for each, spread over all cores
+        area = fastest.sum() / tables.cores[-1]
+    else:
+        area = tables.graph.tasks.work.sum() / (tables.nodes.rate * tables.nodes.cores).sum()
+    return float(max(finish.max(), area))
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def report_fleet(rows: list[Cell]) -> None:
+    for column, label in ((0, "response"), (1, "utilisation")):
+        print(f"\n{label}: improvement by rl_aco in % of the baseline, mean [95 % bootstrap] over seeds")
+        for tasks, fleet_, load in sorted({(r["tasks"], r["fleet"], r["load"]) for r in rows}):
+            mine = [r for r in rows if (r["tasks"], r["fleet"], r["load"]) == (tasks, fleet_, load)]
+            gains = [improvements(row, column) for row in mine]
+            texts = [spread(name, np.array([gain[name] for gain in gains])) for name in gains[0]]
+            print(f"{tasks:5} {fleet_:17} load {load}: n={len(mine)}  " + "  ".join(texts))
+
+
+def improvements(row: Cell, column: int) -> dict[str, float]:
+    """% by which rl_aco is better than each baseline of one cell, in response (column 0) or utilisation (1)."""
+    sign = -1.0 if column else 1.0
+    value = {name: sign * found[column] for name, found in row.items() if isinstance(found, list)}
+    listed = [name for name in value if name not in SEARCHES]
+    base = {"round_robin": value["round_robin"], "best list": min(value[k] for k in listed)}
+    base |= {name: value[name] for name in SEARCHES[1:]}
+    base["best of all"] = min(base.values())
+    return {name: 100 * (v - value["rl_aco"]) / abs(v) for name, v in base.items()}
+
+
+def spread(name: str, gain: np.ndarray) -> str:
+    low, high = bootstrap(gain)
+    return f"{name} {gain.mean():.1f} [{low:.1f}, {high:.1f}]"
+
+
+def bootstrap(values: np.ndarray) -> tuple[float, float]:
+    rng = np.random.Generator(np.random.Philox(0))
+    means = values[rng.integers(0, len(values), (2000, len(values)))].mean(axis=1)
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def report_exact(rows: list[Cell]) -> None:
+    hits = sum(r["rl_aco"] <= r["optimum"] * (1 + 1e-12) for r in rows)
+    print(f"\nexact optimum found in {hits} of {len(rows)}")
+
+
+def report_halves(rows: list[Cell]) -> None:
+    print("\nhybrid no worse than the better of its halves (ties count), and strictly better")
+    for problem in sorted({r["problem"] for r in rows}):
+        for form in ("full", "bare"):
+            mine = [r for r in rows if r["problem"] == problem]
+            best = np.array([min(r[f"{form}.aco"], r[f"{form}.reinforce"]) for r in mine])
+            ours = np.array([r[f"{form}.rl_aco"] for r in mine])
+            print(f"{problem:9} {form:4} n={len(mine)}: no worse {np.mean(ours <= best * (1 + 1e-12)):.0%}, "
+                  f"better {np.mean(ours < best * (1 - 1e-9)):.0%}, cost {np.mean(ours / best):.3f} of it")  # fmt: skip
+
+
+def report_workflows(rows: list[Cell]) -> None:
+    listed = ("heft", "cpop", "peft")
+    print("\nmakespan: best of HEFT, CPOP, PEFT over the lower bound; rl_aco and pgsam relative to that best")
+    for scale in (1, 10, 100):
+        for affine in (False, True):
+            mine = [r for r in rows if r["scale"] == scale and r["affine"] == affine]
+            if not mine:
+                continue
+            best = np.array([min(r[k] for k in listed) for r in mine])
+            bound, heft = (np.array([r[k] for r in mine]) for k in ("bound", "heft"))
+            texts = [f"data x{scale:<3} affinity {affine!s:5} n={len(mine)} HEFT/bound {np.median(heft / bound):.3f}"]
+            for name in ("rl_aco", "pgsam"):
+                ours = np.array([r[name] for r in mine])
+                wide = heft > bound * 1.02
+                closed = np.median(((heft - ours) / (heft - bound))[wide]) if wide.any() else float("nan")
+                never = bool((ours <= best * (1 + 1e-12)).all())
+                texts.append(f"{name} {np.mean(ours / best):.4f} never worse {never} gap closed {closed:.2f}")
+            print("; ".join(texts))
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+PARTS: Mapping[str, tuple[Callable[[int], Iterator[Cell]], Callable[[Cell], Cell], Callable[[list[Cell]], None]]] = {
+    "fleet": (fleet_cells, fleet, report_fleet),
+    "exact": (exact_cells, exact, report_exact),
+    "halves": (halves_cells, halves, report_halves),
+    "workflows": (workflow_cells, workflows, report_workflows),
+}
+
+
+def key(cell: Cell) -> str:
+    return json.dumps(cell, sort_keys=True)
+
+
+def measured(path: Path) -> dict[str, Cell]:
+    if not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+    return {key(row["cell"]): {**row["cell"], **row["found"]} for row in rows}
+
+
+def train() -> None:
+    """The learned heuristic's weights, as smtwtp_policy.TRAINED holds them."""
+    from tradespace_fleet import smtwtp_policy
+
+    for n in (50, 100):
+        print(n, tuple(round(float(x), 4) for x in smtwtp_policy.train(n)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="+", choices=[*PARTS, "train"])
+    parser.add_argument("--out", type=Path, default=Path("rl_aco.jsonl"))
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    args = parser.parse_args()
+    end = time.monotonic() + 60 * args.minutes
+    for part in args.parts:
+        if part == "train":
+            train()
+            continue
+        cells, measure, report = PARTS[part]
+        known = measured(args.out)
+        for cell in cells(args.seeds):
+            if key(cell) not in known and time.monotonic() < end:
+                line = json.dumps({"cell": cell, "found": measure(cell)})
+                with args.out.open("a") as file:
+                    file.write(line + "\n")
+        report([row for row in measured(args.out).values() if row["what"] == part])
+
+
+if __name__ == "__main__":
+    main()
