@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.designs import Designs
+from tradespace.documents import check_bounds
 from tradespace.errors import DesignError
 from tradespace.neighbours import Neighbours, entry_changes, whole_changes
 from tradespace.plans import PlanFile, read_plan
 from tradespace.problem import Problem
 from tradespace.settings import Bound, Setting, bind
-from tradespace.targets.document import check_bounds
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry

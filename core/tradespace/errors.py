@@ -64,7 +64,7 @@ class StudyError(TradespaceError):
 def suggestion(name: str, known: Iterable[str], limit: int = 12) -> str:
     """ "Did you mean 'x'?" when something is close, else the known names (at most `limit` of them)."""
     names = sorted(set(known))
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    close = get_close_matches(name, names, n=3, cutoff=0.6) or [n for n in names if name and name.lower() in n][:3]
     if close:
         return "Did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     if not names:

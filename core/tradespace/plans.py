@@ -12,7 +12,6 @@ from tradespace import units
 from tradespace.errors import InputError
 
 FORMAT = "tradespace plan 1"
-_MAX_BYTES = 4_000_000
 _KEYS = ("format", "id", "workload", "target", "evaluator", "options", "design", "values", "substitutes")
 
 
@@ -94,19 +93,11 @@ class PlanFile:
 
 def read_plan(path: str | Path) -> PlanFile:
     """Read a plan file. Raises `InputError` naming file and key; the file is data only, nothing in it is executed."""
-    import yaml
+    from tradespace.documents import read_document
 
     where = str(path)
-    try:
-        if Path(path).stat().st_size > _MAX_BYTES:
-            raise InputError(f"a plan file has at most {_MAX_BYTES} bytes", where=where)
-        text = Path(path).read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
-    except OSError as error:
-        raise InputError("the plan file must be readable", value=error.strerror, where=where) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise InputError("a plan file is YAML", value=str(error).splitlines()[0], where=where) from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    document = read_document(Path(path))
+    if document.get("format") != FORMAT:
         raise InputError(
             f"a plan file starts with 'format: {FORMAT}'",
             where=where,
@@ -115,7 +106,7 @@ def read_plan(path: str | Path) -> PlanFile:
     for key in document:
         if key not in _KEYS:
             raise InputError("unknown key of a plan", value=key, where=where, remedy=f"Known: {', '.join(_KEYS)}.")
-    if "${" in text:
+    if "${" in repr(document):
         raise InputError("plans hold plain values, no ${...}", where=where)
     for key in ("design", "workload", "target"):
         if not document.get(key):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tradespace.errors import InputError
-from tradespace.workloads.files import read_bytes
+from tradespace.documents import read_bytes
 from tradespace.workloads.options import check_keys, text
 from tradespace.workloads.task_graph import MAX_EDGES, MAX_TASKS, TaskGraph, task_graph
 from tradespace_fleet.reading import META_KEYS, affinity, number, origin

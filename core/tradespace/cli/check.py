@@ -122,8 +122,8 @@ def _file(path: Any) -> Iterator[KitReport]:
 
 def _yaml(path: Any, registry: Registry) -> KitReport:
     """A file with parts of a machine, or that extends a target, is a target; any other is a workload."""
+    from tradespace.documents import read_document
     from tradespace.targets import target_names
-    from tradespace.targets.document import read_document
     from tradespace.testing import run
 
     found = read_document(path)

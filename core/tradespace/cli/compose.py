@@ -167,9 +167,9 @@ def preset(name: str, registry: Registry) -> dict[str, Any]:
         TradespaceError: a key that is none of the search's, or a value that is not plain.
     """
     from tradespace.cli.overrides import PLAIN
+    from tradespace.documents import read_document
     from tradespace.errors import UnknownName
     from tradespace.studies.catalogue import study_folders
-    from tradespace.targets.document import read_document
 
     path = study_folders(registry)[name] / "study.yaml"
     document = read_document(path)

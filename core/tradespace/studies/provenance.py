@@ -118,10 +118,10 @@ def _digests(name: str, path: Path) -> Iterator[tuple[str, str]]:
 
 def _body(path: Path) -> Mapping[str, Any]:
     """The entry in a catalogue file, or a bare body."""
-    from tradespace.workloads.files import read_yaml
+    from tradespace.documents import read_document
 
     try:
-        content = read_yaml(path)
+        content = read_document(path)
     except TradespaceError:
         return {}
     inner = next(iter(content.values())) if len(content) == 1 else None

@@ -52,7 +52,8 @@ def _of(variable: Variable, block: NDArray[Any]) -> list[Parameter]:
             whole = _json("Int", log=False, step=1, low=0, high=variable.width)
             return [Parameter(f"layers on {option}", whole, count) for option, count in counts]
         share = _json("Float", step=None, low=0.0, high=1.0, log=False)
-        return [Parameter(f"share of {option}", share, count / variable.width) for option, count in counts]
+        what = "" if name == "precision" else f"{name} "  # two variables may have an option in common
+        return [Parameter(f"share of {what}{option}", share, count / variable.width) for option, count in counts]
     if isinstance(variable, Integer) and single:
         whole = _json("Int", log=variable.log, step=1, low=variable.low, high=variable.high)
         return [Parameter(name, whole, block[:, 0].astype(np.float64))]

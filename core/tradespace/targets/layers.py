@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Union
 
+from tradespace.documents import MAX_KEY, check_bounds, read_document
 from tradespace.errors import InputError, UnknownName
 from tradespace.plugins import Registry
-from tradespace.targets.document import MAX_KEY, check_bounds, read_document
 
 KINDS = ("measured", "datasheet", "paper", "derived", "substitute", "fitted")
 """How a number came about. Without a `kind:` a number with a source is datasheet, one without is substitute."""

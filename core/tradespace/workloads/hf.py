@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tradespace.documents import read_json
 from tradespace.errors import InputError, suggestion
 from tradespace.workloads.config import MAX_LAYERS, Job
 from tradespace.workloads.decoder import build
-from tradespace.workloads.files import read_json
 from tradespace.workloads.operators import OperatorGraph
 from tradespace.workloads.options import flag, integer
 

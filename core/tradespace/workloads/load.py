@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tradespace.documents import read_document
 from tradespace.errors import InputError, PluginError, TradespaceError, UnknownName
 from tradespace.plugins import Registry, foreign
-from tradespace.workloads.files import read_yaml
 from tradespace.workloads.readers import Reader, Workload
 
 MAX_EXTENDS = 16
@@ -92,7 +92,7 @@ def _find(ref: str | Path, registry: Registry) -> Mapping[str, Any] | Path:
 
 def _entry(path: Path, name: str | None) -> Mapping[str, Any]:
     """The mapping in a YAML file: `{<file name>: {...}}`, or, in a user's own file, the mapping itself."""
-    content = read_yaml(path)
+    content = read_document(path)
     key = path.stem
     if list(content) == [key]:
         if not isinstance(content[key], dict):

@@ -204,7 +204,7 @@ def test_refusals_name_the_file(old: str, new: str, message: str, toy: Path, reg
 def test_unknown_targets_get_suggestions(registry: Registry) -> None:
     with pytest.raises(UnknownName, match=r"unknown target 'laptap'. Did you mean 'laptop'"):
         load_target("laptap", registry)
-    with pytest.raises(InputError, match=r"nowhere.yaml: a YAML file is needed"):
+    with pytest.raises(InputError, match=r"nowhere.yaml: a file is needed"):
         load_target("nowhere.yaml", registry)
     with pytest.raises(InputError, match="a target is a name, a path or a mapping; got 3"):
         load_target(3, registry)  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def read_published(path: Path) -> Published:
     Raises:
         InputError, UnknownName: the file as a whole breaks the grammar (a row alone only breaks itself).
     """
-    from tradespace.targets.document import read_document
+    from tradespace.documents import read_document
 
     document = grammar.check_keys(read_document(path), grammar.FILE, str(path))
     raw = document.get("rows")

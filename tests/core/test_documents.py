@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradespace.errors import InputError
-from tradespace.targets.document import MAX_BYTES, MAX_DEPTH, MAX_NODES, read_document
+from tradespace.documents import MAX_BYTES, MAX_DEPTH, MAX_NODES, read_document
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
@@ -51,9 +51,9 @@ def test_hostile_files_are_refused(text: str, message: str, tmp_path: Path) -> N
 
 
 def test_what_is_not_a_text_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a YAML file is needed"):
+    with pytest.raises(InputError, match="a file is needed"):
         read_document(tmp_path)
-    with pytest.raises(InputError, match="a YAML file is needed"):
+    with pytest.raises(InputError, match="a file is needed"):
         read_document(Path("/dev/zero"))
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"a: \xff\xfe")

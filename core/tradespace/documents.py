@@ -1,7 +1,8 @@
-"""Reading YAML from strangers: bounded size, depth and count, no aliases, no duplicate keys, plain data only."""
+"""Reading YAML and JSON from strangers: bounded size, depth and count, no aliases, no duplicate keys, only data."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from tradespace.errors import InputError
 
 MAX_BYTES = 1_000_000
+MAX_JSON = 4 * 1024 * 1024
 MAX_DEPTH = 12
 MAX_NODES = 20_000
 MAX_KEY = 200
@@ -63,18 +65,43 @@ def check_bounds(data: object, where: str) -> None:
             stack.extend((child, depth + 1) for child in value)
 
 
-def _read(path: Path) -> str:
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The whole file.
+
+    Raises:
+        InputError: unreadable, or larger than ``limit`` bytes.
+    """
     try:
         if not path.is_file():
-            raise InputError("a YAML file is needed", where=str(path), remedy="Check the path.")
+            raise InputError("a file is needed", where=str(path), remedy="Check the path.")
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(limit + 1)
     except OSError as error:
         raise InputError("the file cannot be read", value=error.strerror or error, where=str(path)) from None
-    if len(raw) > MAX_BYTES:
-        raise InputError(f"the file must be at most {MAX_BYTES} bytes", where=str(path))
+    if len(raw) > limit:
+        raise InputError(f"the file must be at most {limit} bytes", where=str(path))
+    return raw
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        InputError: unreadable, too large, too deep, not JSON, or no object.
+    """
     try:
-        return raw.decode("utf-8")
+        content = json.loads(read_bytes(path, MAX_JSON))
+    except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError and numbers of thousands of digits
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError("the file is not valid JSON", value=reason, where=str(path)) from None
+    if not isinstance(content, dict):
+        raise InputError("the file must hold one object", value=type(content).__name__, where=str(path))
+    return content
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_bytes(path, MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError("the file must be UTF-8 text", value=f"byte {error.start}", where=str(path)) from None
 
