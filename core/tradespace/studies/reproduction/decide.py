@@ -41,6 +41,8 @@ def decide(evaluator: Evaluator, search: Mapping[str, Any], registry: Registry) 
         evaluations = max(evaluations, reduced.space.size or 0)
     budget, seed = Budget(evaluations), int(search.get("seed", 0))
     front = run(problem, make_optimizer(name, {}, view_of(problem, budget), registry), budget, seed, name=name)
+    if front.interrupted:
+        raise KeyboardInterrupt  # half a search is no answer to a published row
     if not len(front):
         raise ProblemError(
             "the search found no feasible plan",

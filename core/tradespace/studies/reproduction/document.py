@@ -15,6 +15,7 @@ from tradespace.studies.reproduction.settings import check_setting, check_sweep
 
 _UNIT = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*(\S.*)")
 _MAX_ROWS = 2000
+_MAX_PRICES = 10_000
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,8 @@ def _check_together(row: Row, where: str) -> None:
     if row.sweep is not None and {len(v) for v in row.sweep.values()} != {len(row.published)}:
         raise InputError("a sweep has as many steps as 'values'", value=len(row.published), where=where)
     many = len(row.each) * (row.seeds or 1) > 1
+    if len(row.each) * (row.seeds or 1) * len(row.published) > _MAX_PRICES:
+        raise InputError(f"each, seeds and sweep give at most {_MAX_PRICES} prices", where=where)
     whole = row.band is not None and row.band.rule == "sign_test"
     if many and row.reduce is None and not whole:
         raise InputError("'each' and 'seeds' give several values", where=where, remedy="Say 'reduce: median'.")

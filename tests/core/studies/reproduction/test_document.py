@@ -61,6 +61,7 @@ def test_source_and_kind_hold_for_everything_below() -> None:
         ({"seeds": 0}, "'seeds' is a number"),
         ({"seeds": 3}, "give several values"),
         ({"each": []}, "'each' is a list"),
+        ({"each": [{}] * 100, "seeds": 500, "reduce": "mean"}, "at most 10000 prices"),
         ({"each": [{}, {}], "reduce": "avg"}, "unknown 'reduce' 'avg'"),
         ({"sweep": {"options.batch": [1, 2]}}, "needs 'values'"),
         ({"sweep": {"options.batch": [1, 2]}, "values": [1]}, "as many steps as 'values'"),

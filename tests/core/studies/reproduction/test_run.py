@@ -154,6 +154,17 @@ def test_search_for_a_metric_the_knee_and_under_constraints(one: One) -> None:
     assert "no feasible plan" in found("energy", 5, best="latency", subject_to=["energy<=0.5"])
 
 
+def test_an_interrupt_ends_it_and_gives_no_half_answer(one: One, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tradespace.search import loop
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one(metric="latency", value=1, band=BAND, setting={"design": {"search": {"best": "latency"}}})
+
+
 def test_report_reads_a_decision(one: One) -> None:
     search = {"design": {"search": {"best": "latency", "fix": {"mode": "a"}}}}
     assert one(report="design.place.0.down", setting=search, value="fast", band={"equals": True}).verdict == "inside"
