@@ -272,3 +272,12 @@ def test_publishing_that_fails_half_way_leaves_nothing(
     with pytest.raises(ZeroDivisionError):
         publish(store, "b")
     assert dump(store) == before
+
+
+def test_variables_with_an_option_in_common_keep_their_names_apart() -> None:
+    space = Space(
+        Choice("kernel", (3, 5), length=4), Choice("expansion", (3, 6), length=4), Choice("precision", ("a", "b"), 4)
+    )
+    names = [p.name for p in parameters(space.sample(20, np.random.default_rng(0)))]
+    assert len(set(names)) == len(names) <= LIMIT
+    assert {"share of kernel 3", "share of expansion 3", "share of a"} <= set(names)
