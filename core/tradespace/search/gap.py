@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.search.indicators import hypervolume, term_of
+from tradespace.search.indicators import EXACT_OBJECTIVES, hypervolume, term_of
 from tradespace.search.labels import Limit, chain_of, label_front, limits_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
         return None
     exact = all(structure.terms[name].exact for name in names)
     method = f"label bound on {'exact' if exact else 'minorant'} chain terms"
+    method += ", volumes estimated" if len(names) > EXACT_OBJECTIVES else ""
     points, epsilon = bound_set(problem, structure, names, minimised, box)
     bound = max(hypervolume(np.concatenate([minimised, points]), box), volume)
     for name, limit in _open_limits(problem, structure)[:_LIMITS]:
@@ -60,7 +61,7 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
         tighter = max(hypervolume(np.concatenate([minimised, points]), box), volume)
         if tighter < bound:
             bound, epsilon = tighter, grain
-            method = f"label bound on {'exact' if exact else 'minorant'} chain terms within {name}"
+            method = f"{method.partition(' within ')[0]} within {name}"
     return Gap(bound, 1.0 - volume / bound, method, epsilon) if bound > 0.0 else None
 
 
