@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class TradespaceError(Exception):
@@ -24,6 +25,17 @@ class TradespaceError(Exception):
             parts.append(f"got {text if len(text) <= 200 else text[:200] + '…'}")
         message = "; ".join(parts)
         super().__init__(f"{message}. {remedy}" if remedy else message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between the processes of a sweep as their finished message."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[TradespaceError], arguments: tuple[Any, ...], state: dict[str, Any]) -> TradespaceError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error
 
 
 class UnknownName(TradespaceError):
