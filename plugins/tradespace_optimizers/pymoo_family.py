@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.algorithms.moo import age, age2
 from pymoo.algorithms.moo.nsga2 import RankAndCrowding, binary_tournament
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival, comp_by_cv_then_random
 from pymoo.algorithms.moo.rvea import APDSurvival
@@ -39,13 +38,6 @@ from tradespace_optimizers.pymoo_operators import BlockCrossover, BlockMutation,
 from tradespace_optimizers.supports import Supports
 
 Rng = np.random.Generator
-_COMPILED = (
-    age.find_corner_solutions,
-    age.point_2_line_distance,
-    age.AGEMOEASurvival.minkowski_distances,
-    age2.project_on_manifold,
-    age2.AGEMOEA2Survival.pairwise_distances,
-)
 _GENERATIONS = 100  # that RVEA plans for where the budget is not a number of designs
 
 
@@ -230,9 +222,13 @@ class AGEMOEA2(Genetic):
     names = "age_moea2"
 
     def _set_up(self, options: Any) -> int:
-        self._survival, self._plain = age2.AGEMOEA2Survival(), RankAndCrowding()
-        for compiled in _COMPILED:
-            compiled.enable_caching()  # pymoo compiles them again in every process: about seven seconds
+        from pymoo.algorithms.moo import age, age2  # numba: not for the other algorithms
+
+        own, base = age2.AGEMOEA2Survival, age.AGEMOEASurvival
+        compiled = (own.pairwise_distances, base.minkowski_distances, age2.project_on_manifold)
+        for function in (*compiled, age.find_corner_solutions, age.point_2_line_distance):
+            function.enable_caching()  # pymoo compiles them again in every process: about seven seconds
+        self._survival, self._plain = own(), RankAndCrowding()
         return int(options.pop_size)
 
     def _survive(self, population: Population, rng: Rng) -> Population:

@@ -42,7 +42,7 @@ class MOEADOptions(DirectionOptions):
     neighbour_prob: float = 0.9
     decomposition: str = "auto"
     normalise: bool = True
-    rows: int = 10
+    rows: int = 4
 
 
 class MOEAD:
