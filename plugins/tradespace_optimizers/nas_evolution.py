@@ -22,13 +22,15 @@ from tradespace_optimizers.nas_evolution_pool import Array, Pool, Rows, start
 
 @dataclass(frozen=True)
 class NASEvolutionOptions:
-    """population, tournament: of Real et al.; 0 takes a population of a tenth of the budget, 20 to 100.
-    elite: share of parents from the front. rate: chance of each entry to change, 0 takes 1 / entries.
+    """population, tournament: of Real et al.; 0 takes a population of a tenth of the budget, 20 to 50.
+    elite: share of parents from the front, once that has several designs. patience: populations without a better design
+    after which a new population starts, 0 never. rate: chance of each entry to change, 0 takes 1 / entries.
     crossover: share of children with two parents. children: bred for each one proposed."""
 
     population: int = 0
     tournament: int = 5
     elite: float = 0.2
+    patience: int = 3
     rate: float = 0.0
     crossover: float = 0.25
     children: int = 8
@@ -37,7 +39,12 @@ class NASEvolutionOptions:
         for name in ("elite", "rate", "crossover"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ProblemError(f"'{name}' is from 0 to 1", value=getattr(self, name), where="nas_evolution")
-        for name, low, high in (("population", 0, 100_000), ("tournament", 1, 100_000), ("children", 1, 1000)):
+        for name, low, high in (
+            ("population", 0, 100_000),
+            ("patience", 0, 100_000),
+            ("tournament", 1, 100_000),
+            ("children", 1, 1000),
+        ):
             if not low <= getattr(self, name) <= high:
                 raise ProblemError(
                     f"'{name}' is from {low} to {high}", value=getattr(self, name), where="nas_evolution"
@@ -52,14 +59,18 @@ class NASEvolution:
     def __init__(self, view: SearchView, options: NASEvolutionOptions) -> None:
         self._options = options
         budget = view.evaluations or 10_000
-        self._population = options.population or int(np.clip(budget // 10, 20, 100))
+        self._population = options.population or int(np.clip(budget // 10, 20, 50))
         self.batch = max(1, min(self._population, int(np.clip(budget // 40, 8, 100))))
         self._pool = Pool(view)
+        self._born = 0  # designs told when the living population began
+        self._still = 0  # designs told since the front last changed
 
     def ask(self, n: int, rng: np.random.Generator) -> Designs:
         pool, o = self._pool, self._options
         if pool.told < self._population:
             return pool.view.repair(start(pool, n, rng))
+        if pool.told - self._born < self._population:
+            return pool.fresh(n, rng, lambda count: pool.space.sample(count, rng), None, 1)
         weights = pool.directions(n, rng)
 
         def breed(count: int) -> Designs:
@@ -75,17 +86,20 @@ class NASEvolution:
     def _winners(self, weights: Array, rng: np.random.Generator) -> Array:
         """(n, width) codes of the winner of each direction's tournament among the living or on the front."""
         pool, o, n = self._pool, self._options, len(weights)
-        living = min(self._population, len(pool.codes))
+        living = min(self._population, len(pool.codes), pool.told - self._born)
         first = len(pool.codes) - living
         players: Rows = first + rng.integers(0, living, (n, min(o.tournament, living)))
         values = pool.value(weights, pool.objectives[players], pool.violation[players])
         winners = pool.codes[players[np.arange(n), values.argmin(axis=1)]]
         from_front = np.flatnonzero(rng.random(n) < o.elite)
-        if len(from_front) and len(pool.archive):
+        if len(from_front) and len(pool.archive) > 1:
             front = pool.space.flatten(pool.archive.designs)
             values = pool.value(weights[from_front], pool.archive.objectives, pool.archive.violation)
             winners[from_front] = front[values.argmin(axis=1)]
         return np.asarray(winners)
 
     def tell(self, designs: Designs, scores: Scores, rng: np.random.Generator) -> None:
-        self._pool.tell(designs, scores)
+        changed = self._pool.tell(designs, scores)
+        self._still = 0 if changed else self._still + len(designs)
+        if self._options.patience and self._still >= self._options.patience * self._population:
+            self._born, self._still = self._pool.told, 0

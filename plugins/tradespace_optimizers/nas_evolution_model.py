@@ -1,4 +1,4 @@
-"""What evolution learns of a space while it searches: an additive model of every objective and limit, tested on the way.
+"""What evolution learns of a space while it searches: an additive model of objectives and limits, tested on the way.
 
 Ours. Ridge regression on one-hot codes of what was told. Before a batch is learnt from, it is predicted: the
 correlation on these held-out designs says whether a column may be trusted. Nothing here is a certificate.
@@ -40,17 +40,18 @@ class Additive:
         if self._moment is None:
             self._moment = np.zeros((rows.shape[1], columns.shape[1]))
             scale = np.median(np.abs(columns), axis=0)
-            self._scale = np.where(scale > 0, scale, 1.0)
+            self._scale = np.asarray(np.where(scale > 0, scale, 1.0), np.float64)
             self.trust = np.zeros(columns.shape[1])
         squeezed = self._squeeze(columns)
         if self._weights is not None and len(designs) >= LEAST:
-            self.trust = MEMORY * self.trust + (1 - MEMORY) * correlation(rows @ self._weights, squeezed)
+            held_out = correlation(rows @ self._weights, squeezed)
+            self.trust = np.asarray(MEMORY * self.trust + (1 - MEMORY) * held_out)
         self._gram += rows.T @ rows
         self._moment += rows.T @ squeezed
         self.count += len(designs)
         if self.count >= LEAST:
             ridge = RIDGE * np.eye(len(self._gram))
-            self._weights = np.linalg.solve(self._gram + ridge, self._moment)
+            self._weights = np.asarray(np.linalg.solve(self._gram + ridge, self._moment), np.float64)
 
     def predict(self, designs: Designs) -> tuple[Array, Array] | None:
         """(N, M) objectives and (N,) total violation as expected; None before there is anything to go by."""

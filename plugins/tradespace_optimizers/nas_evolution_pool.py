@@ -35,14 +35,16 @@ class Pool:
         self.violation: Array = np.empty(0)
         self._seen: set[int] = set()
 
-    def tell(self, designs: Designs, scores: Scores) -> None:
-        self.archive.add(designs, scores)
+    def tell(self, designs: Designs, scores: Scores) -> bool:
+        """Take a batch in; True if the front changed."""
+        changed = self.archive.add(designs, scores)
         self.model.tell(designs, scores)
         self.codes = np.concatenate([self.codes, self.space.flatten(designs)])[-KEPT:]
         self.objectives = np.concatenate([self.objectives, scores.objectives])[-KEPT:]
         self.violation = np.concatenate([self.violation, scores.violation])[-KEPT:]
         self._seen.update(designs.digest.tolist())
         self.told += len(designs)
+        return changed
 
     @property
     def exhausted(self) -> bool:

@@ -68,9 +68,10 @@ class TinyNAS:
         keep = options.keep or (8 if single else max(1, count // 8))
         end = options.end or (1 if single else keep)
         limit = max(1, int(options.share * budget))
-        self._spaces = Spaces(view.space, outer, keep, end, limit, budget, options.top)
-        self._islands = single
         self._pool = Pool(view)
+        model = self._pool.model if options.children > 1 else None
+        self._spaces = Spaces(view.space, outer, keep, end, limit, budget, options.top, model)
+        self._islands = single
         self.batch = max(1, min(options.population, int(np.clip(budget // 30, 8, 100))))
 
     def ask(self, n: int, rng: np.random.Generator) -> Designs:

@@ -3,8 +3,10 @@
 MCUNet (arXiv 2007.10319, section 3.1) draws 1,000 networks in each of 108 spaces (width x resolution), keeps those
 that fit and takes the space whose survivors have most FLOPs on average. Ours: any variables may span the spaces;
 samples are spent by successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) because here every sample
-counts; halving goes on while stage 2 evolves in the spaces that are left, now by the best design found; with several
-objectives a space is as good as its rank in the direction where it ranks best.
+counts, and an additive model, once it predicts what it has not seen, adds networks that nobody prices to a space's
+statistics (a space where one network in five fits is not lost to five unlucky samples); halving goes on while stage 2
+evolves in the spaces that are left, now by the best design found; with several objectives a space is as good as its
+rank in the direction where it ranks best.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from numpy.typing import NDArray
 
 from tradespace.designs import Choice, Designs, Integer, Space, Variable
 from tradespace.errors import ProblemError, UnknownName
+from tradespace_optimizers.nas_evolution_model import Additive
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 MOST = 4096  # spaces
 DIRECTIONS = 16
+IMAGINED = 48  # networks a space that are predicted, not priced
+TRUSTED = 0.5  # correlation on held-out designs above which predictions count
 DEFAULT = ("width", "resolution")
 
 
@@ -65,11 +70,21 @@ class Spaces:
         end: spaces that it ends with.
         limit, budget: designs that stage 1 may see, and both stages.
         top: share of a space's survivors whose mean decides in stage 1 (1: all of them, as in the paper).
+        model: of the problem, told before the spaces are; None: priced networks alone decide.
     """
 
     def __init__(
-        self, space: Space, outer: Sequence[Variable], keep: int, end: int, limit: int, budget: int, top: float
+        self,
+        space: Space,
+        outer: Sequence[Variable],
+        keep: int,
+        end: int,
+        limit: int,
+        budget: int,
+        top: float,
+        model: Additive | None = None,
     ) -> None:
+        self._model = model
         self._space, self._outer, self._limit, self._top = space, tuple(outer), limit, top
         rows = [range(v.count or 1) for v in outer]
         picks = np.array(list(itertools.product(*rows)), np.int64).reshape(math.prod(map(len, rows)), len(outer))
@@ -153,25 +168,44 @@ class Spaces:
         m = self._values.shape[1]
         directions = np.ones((1, 1)) if m == 1 else _directions(m)
         low, span = self._values.min(axis=0), np.ptp(self._values, axis=0)
-        scaled = (self._values - low) / np.where((span > 0) & np.isfinite(span), span, 1.0)
+        values, violation, cells = self._statistics(top)
+        scaled = (values - low) / np.where((span > 0) & np.isfinite(span), span, 1.0)
         ranks = []
         for w in directions:
             value = 0.7 * (w * scaled).max(axis=1) + 0.3 * (w * scaled).sum(axis=1)
-            means = np.array([self._mean(value, cell, top) for cell in self.alive])
+            means = np.array([_mean(value[cells == c], violation[cells == c], top) for c in self.alive])
             ranks.append(np.argsort(np.argsort(means, kind="stable"), kind="stable"))
         best = np.min(ranks, axis=0)
         return np.asarray(best + np.mean(ranks, axis=0) / (10.0 * self.count))
 
-    def _mean(self, value: Array, cell: int, top: float) -> float:
-        """Mean of the survivors (of their best share); a space without any comes last, by violation."""
-        here = np.flatnonzero(self._cell == cell)
-        if not len(here):
-            return np.inf
-        fits = here[self._violation[here] <= 0]
-        if not len(fits):
-            return 1e6 + float(np.clip(self._violation[here].mean(), 0.0, 1e6))
-        best = np.sort(value[fits])
-        return float(best[: max(1, math.ceil(top * len(best)))].mean())
+    def _statistics(self, top: float) -> tuple[Array, Array, Rows]:
+        """Objectives, violation and space of what was priced and, in stage 1, of what the model expects."""
+        priced = (self._values, self._violation, self._cell)
+        m = self._values.shape[1]
+        if self._model is None or top == 0.0 or not (self._model.trust[:m] > TRUSTED).all():
+            return priced
+        cells = np.repeat(self.alive, IMAGINED)
+        drawn = self._space.sample(IMAGINED, np.random.Generator(np.random.Philox(0)))
+        drawn = drawn.take(np.tile(np.arange(IMAGINED), len(self.alive)))
+        expected = self._model.predict(self.into(drawn, cells))
+        if expected is None:
+            return priced
+        return (
+            np.concatenate([self._values, expected[0]]),
+            np.concatenate([self._violation, expected[1]]),
+            np.concatenate([self._cell, cells]),
+        )
+
+
+def _mean(value: Array, violation: Array, top: float) -> float:
+    """Mean of the survivors (of their best share); a space without any comes last, by violation."""
+    if not len(value):
+        return np.inf
+    fits = violation <= 0
+    if not fits.any():
+        return 1e6 + float(np.clip(violation.mean(), 0.0, 1e6))
+    best = np.sort(value[fits])
+    return float(best[: max(1, math.ceil(top * len(best)))].mean())
 
 
 def _directions(m: int) -> Array:
