@@ -26,6 +26,7 @@ Array = NDArray[np.float64]
 _ROUNDING = 1e-12
 _WORTH = 0.005  # a gap below this is not worth another bound
 _LIMITS = 4
+_COARSE = 3.0  # a limit may be rounded more than an objective
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,11 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
     method += ", volumes estimated" if len(names) > EXACT_OBJECTIVES else ""
     points, epsilon = bound_set(problem, structure, names, minimised, box)
     bound = max(hypervolume(np.concatenate([minimised, points]), box), volume)
-    for name, limit in _open_limits(problem, structure)[:_LIMITS]:
+    limits = _open_limits(problem, structure)[:_LIMITS]
+    for name, limit in limits:
         if volume >= (1.0 - _WORTH) * bound or len(names) > 3:
             break
-        points, grain = bound_set(problem, structure, names, minimised, box, (limit,))
+        points, grain = bound_set(problem, structure, names, minimised, box, limit, share=len(limits))
         tighter = max(hypervolume(np.concatenate([minimised, points]), box), volume)
         if tighter < bound:
             bound, epsilon = tighter, grain
@@ -71,16 +73,21 @@ def bound_set(
     names: tuple[str, ...],
     known: Array,
     box: Box,
-    limits: tuple[Limit, ...] = (),
+    limit: Limit | None = None,
+    share: int = 1,
 ) -> tuple[Array, float]:
     """(points (L, M), epsilon): every feasible design below the box's reference point is weakly dominated by one of
-    these points or of ``known`` (K, M). ``names``: the objectives' metrics, all with a term."""
-    chain, m = chain_of(structure, names, limits), len(names)
+    these points or of ``known`` (K, M).
+
+    Args:
+        names: the objectives' metrics, all with a term.
+        limit: one more quantity that labels carry. share: how many bounds share the time of one.
+    """
+    chain, m = chain_of(structure, names, [limit] if limit else []), len(names)
     chain = replace(chain, caps=np.concatenate([objective_caps(problem), chain.caps[m:]]))
-    scale = np.concatenate([box.reference - box.ideal, [limit.cap for limit in limits]])
-    front = label_front(
-        chain, merge="least", scale=scale, budget=chain.label_budget(), reference=box.reference, known=known
-    )
+    scale = np.concatenate([box.reference - box.ideal, [_COARSE * limit.cap] if limit else []])
+    budget = max(chain.label_budget() // share, 20)
+    front = label_front(chain, merge="least", scale=scale, budget=budget, reference=box.reference, known=known)
     points = front.values[:, :m]
     return points - _ROUNDING * (np.abs(points) + scale[:m]), front.epsilon
 

@@ -25,7 +25,7 @@ from tradespace.search.indicators import nondominated
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-_WORK = {1: 4e7, 2: 2e7, 3: 1.2e7, 4: 8e5, 5: 4e5}  # candidates compared in about a second, by quantities
+_WORK = {1: 4e7, 2: 2e7, 3: 1.2e7, 4: 2.6e6, 5: 4e5}  # candidates compared in about a second, by quantities
 _FEWER = 2e5
 _BISECTIONS = 20
 _HUGE = 1e290
