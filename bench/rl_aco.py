@@ -207,7 +207,7 @@ def report_halves(rows: list[Cell]) -> None:
             best = np.array([min(r[f"{form}.aco"], r[f"{form}.reinforce"]) for r in mine])
             ours = np.array([r[f"{form}.rl_aco"] for r in mine])
             print(f"{problem:9} {form:4} n={len(mine)}: no worse {np.mean(ours <= best * (1 + 1e-12)):.0%}, "
-                  f"better {np.mean(ours < best * (1 - 1e-9)):.0%}, cost {np.mean(ours / best):.3f} of it")  # fmt: skip
+                  f"better {np.mean(ours < best * (1 - 1e-9)):.0%}, cost {ours.sum() / best.sum():.3f} of it")  # fmt: skip
 
 
 def report_workflows(rows: list[Cell]) -> None:

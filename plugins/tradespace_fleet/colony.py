@@ -24,7 +24,7 @@ from tradespace.workloads.options import integer
 from tradespace_fleet.binding import accepts
 from tradespace_fleet.reading import MAX_SEED, rng_of
 from tradespace_fleet.smtwtp_policy import learned_eta, manual_eta
-from tradespace_fleet.workloads import draw_smtwtp
+from tradespace_fleet.workloads import DEEPACO_COUNT, DRAWS
 
 Array = NDArray[np.float64]
 HEURISTICS: Mapping[str, Callable[[Array, Array, Array], Array]] = {"due": manual_eta, "learned": learned_eta}
@@ -98,10 +98,13 @@ class ColonyFactory:
         for key in options:
             if key not in known:
                 raise UnknownName("option", str(key)[:80], known, where=where)
+        first, draw = int(workload.facts["smtwtp_seed"]), str(workload.facts["draw"])
+        most = DEEPACO_COUNT - first if draw == "deepaco-test" else 10_000
         return ColonyEvaluator(
             len(workload.tasks),
-            int(workload.facts["smtwtp_seed"]),
-            integer(options, "instances", where, high=10_000, default=20),
+            draw,
+            first,
+            integer(options, "instances", where, high=most, default=min(20, most)),
             integer(options, "ants", where, high=1000, default=20),
             integer(options, "seed", where, low=0, high=MAX_SEED, default=0),
         )
@@ -112,6 +115,7 @@ class ColonyEvaluator:
     """Prices set-ups of the ant system. Pure: each instance has its own stream of numbers."""
 
     jobs: int
+    draw: str
     first: int
     instances: int
     ants: int
@@ -149,7 +153,7 @@ class ColonyEvaluator:
 
         def run(lo: int, hi: int) -> None:
             for i in range(lo, hi):
-                instance = draw_smtwtp(self.jobs, self.first + i)
+                instance = DRAWS[self.draw](self.jobs, self.first + i)
                 uniform = rng_of(self.seed, self.first + i).random((rounds, self.ants, self.jobs))
                 run_colony(HEURISTICS[heuristic](*instance), *instance, DECAY, learning, uniform, out[i])
 

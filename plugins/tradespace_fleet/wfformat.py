@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from tradespace.errors import InputError
 from tradespace.documents import read_bytes
+from tradespace.errors import InputError
 from tradespace.workloads.options import check_keys, text
 from tradespace.workloads.task_graph import MAX_EDGES, MAX_TASKS, TaskGraph, task_graph
 from tradespace_fleet.reading import META_KEYS, affinity, number, origin

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tradespace import units
 from tradespace.errors import InputError
-from tradespace.workloads.options import check_keys, integer, text
+from tradespace.workloads.options import check_keys, integer, text, word
 from tradespace.workloads.task_graph import MAX_EDGES, MAX_TASKS, TaskGraph, task_graph
 from tradespace_fleet.reading import META_KEYS, affinity, between, number, origin, rng_of, seed_of
 
@@ -88,16 +89,20 @@ def build_iot(options: Mapping[str, Any]) -> TaskGraph:
 
 def build_smtwtp(options: Mapping[str, Any]) -> TaskGraph:
     """The workload type `smtwtp`: jobs on one machine, total weighted tardiness; due ~ U(0, n), weight and processing
-    time ~ U(0, 1) (DeepACO, NeurIPS 2023, instances of its SMTWTP experiment). Options: ``jobs``, ``seed``.
+    time ~ U(0, 1) (DeepACO, NeurIPS 2023). Options: ``jobs``; ``seed``, the number of the instance; ``draw``: "philox",
+    or "deepaco-test" for the 100 instances of 50 or 100 jobs on which DeepACO's printed results stand.
 
     Raises:
         InputError, UnknownName: keys or values that do not fit.
     """
     name, where = _name(options, "smtwtp")
-    check_keys(options, (*META_KEYS, "jobs", "seed"), where)
+    check_keys(options, (*META_KEYS, "jobs", "seed", "draw"), where)
     n = integer(options, "jobs", where, high=2000, default=50)
-    seed = seed_of(options, where)
-    due, weight, work = draw_smtwtp(n, seed)
+    seed, draw = seed_of(options, where), word(options, "draw", where, known=DRAWS, default="philox")
+    if draw == "deepaco-test" and (n not in DEEPACO_SIZES or seed >= DEEPACO_COUNT):
+        rule = f"DeepACO's test instances are numbers 0 to {DEEPACO_COUNT - 1} of 50 or 100 jobs"
+        raise InputError(rule, value=f"number {seed} of {n} jobs", where=where)
+    due, weight, work = DRAWS[draw](n, seed)
     return task_graph(
         name,
         work,
@@ -105,7 +110,11 @@ def build_smtwtp(options: Mapping[str, Any]) -> TaskGraph:
         deadline=due,
         weight=weight,
         sources=origin(options, where, "drawn as DeepACO draws its SMTWTP instances", "derived"),
-        facts={"title": text(options, "title", where, default=f"{n} jobs on one machine"), "smtwtp_seed": float(seed)},
+        facts={
+            "title": text(options, "title", where, default=f"{n} jobs on one machine"),
+            "smtwtp_seed": float(seed),
+            "draw": draw,
+        },
     )
 
 
@@ -113,6 +122,30 @@ def draw_smtwtp(n: int, seed: int) -> tuple[Any, Any, Any]:
     """(due, weight, processing time), (n,) each, of instance ``seed``."""
     rng = rng_of(seed, n)
     return rng.random(n) * n, rng.random(n), rng.random(n)
+
+
+@functools.cache
+def _deepaco_set() -> Mapping[int, tuple[tuple[Any, Any, Any], ...]]:
+    """DeepACO's test sets, from the seed of its public generator (smtwtp/utils.py): torch.rand in float32 is the low 24
+    bits of each number of the Mersenne twister, times 2^-24."""
+    twister = np.random.RandomState(DEEPACO_SEED)
+
+    def rand(n: int) -> Any:
+        return (twister.randint(0, 2**32, n, dtype=np.uint32) & 0xFFFFFF) * 2.0**-24
+
+    return {n: tuple((rand(n) * n, rand(n), rand(n)) for _ in range(DEEPACO_COUNT)) for n in DEEPACO_SIZES}
+
+
+def draw_deepaco(n: int, seed: int) -> tuple[Any, Any, Any]:
+    """(due, weight, processing time), (n,) each, of instance ``seed`` of DeepACO's test set."""
+    return _deepaco_set()[n][seed]
+
+
+DEEPACO_SEED, DEEPACO_COUNT, DEEPACO_SIZES = 123456, 100, (50, 100)
+DRAWS: Mapping[str, Callable[[int, int], tuple[Any, Any, Any]]] = {
+    "philox": draw_smtwtp,
+    "deepaco-test": draw_deepaco,
+}
 
 
 def build_job_shop(options: Mapping[str, Any]) -> TaskGraph:

@@ -38,7 +38,8 @@ class RLACOOptions:
     the first tenth, then its probabilities become the trails and it imitates the best ants), "two-timescale" (policy in
     most batches, the colony rebuilds now and then).
     learner, colony: False switches that half off ("ACO only", "RL only").
-    ants: designs per batch. alpha, beta: exponents of trail and policy. rho: how far trails move per batch.
+    ants: designs per batch; 0: 32, or 16 where the budget is small for the size of a design.
+    alpha, beta: exponents of trail and policy. rho: how far trails move per batch.
     rebuild: ants take over most of a good design and rebuild a part; False builds every design from nothing.
     suggestions: start from the evaluator's constructive plans. learning_rate, entropy, clip, decay: of AdamW.
     patience: batches without progress after which the trails are reset.
@@ -47,7 +48,7 @@ class RLACOOptions:
     coupling: str = "learned-heuristic"
     learner: bool = True
     colony: bool = True
-    ants: int = 32
+    ants: int = 0
     alpha: float = 1.0
     beta: float = 0.5
     rho: float = 0.1
@@ -69,9 +70,9 @@ class RLACO:
     def __init__(self, view: SearchView, options: RLACOOptions) -> None:
         if options.coupling not in COUPLINGS:
             raise UnknownName("coupling", options.coupling, COUPLINGS, where="optimizer rl_aco")
-        if not (options.learner or options.colony) or options.ants < 1:
+        if not (options.learner or options.colony) or options.ants < 0:
             raise ProblemError("rl_aco needs a learner or a colony, and ants", where="optimizer rl_aco")
-        self._space, self._options, self.batch = view.space, options, options.ants
+        self._space, self._options = view.space, options
         self._lanes = lanes_of(view.space)
         self._budget = view.evaluations or 10_000
         objectives = len(view.objectives)
@@ -87,6 +88,7 @@ class RLACO:
         self._elite: NDArray[np.intp] = np.zeros(len(self._directions), np.intp)  # rows of the archive
         width = sum(lane.width for lane in self._lanes)
         self._many = int(np.clip(self._budget / (20 * width), 1, CHAINS)) if objectives == 1 else 1
+        self.batch = options.ants or (16 if objectives == 1 and self._many == 1 else 32)
         self._chains: Designs | None = None  # what each chain stands at (one objective: an archive of one is too few)
         self._costs: Array = np.full((self._many, 2), np.inf)  # violation, objective of each chain
         self._repair, self._seen = view.repair, set[int]()
