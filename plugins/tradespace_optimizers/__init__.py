@@ -10,7 +10,9 @@ TRADESPACE_CONTRACT = 1
 @hookimpl
 def tradespace_optimizers() -> dict[str, str]:
     return {
+        "auto": "tradespace_optimizers.auto:Auto",
         "pgsam": "tradespace_optimizers.pgsam:PGSAM",
+        "learned_chain": "tradespace_optimizers.learned_chain:LearnedChain",
         "random": "tradespace_optimizers.random_search:RandomSearch",
         "exhaustive": "tradespace_optimizers.exhaustive:Exhaustive",
         "chain_exact": "tradespace_optimizers.chain_exact:ChainExact",
@@ -28,4 +30,13 @@ def tradespace_optimizers() -> dict[str, str]:
         "reinforce": "tradespace_optimizers.rl_aco:Reinforce",
         "optuna_tpe": "tradespace_optimizers.optuna_samplers:TPE",
         "optuna_nsga2": "tradespace_optimizers.optuna_samplers:OptunaNSGA2",
+        "optuna_nsga3": "tradespace_optimizers.optuna_samplers:OptunaNSGA3",
+        "optuna_gp": "tradespace_optimizers.optuna_samplers:GP",
+        "optuna_cmaes": "tradespace_optimizers.optuna_samplers:CMAES",
+        "optuna_qmc": "tradespace_optimizers.optuna_samplers:QMC",
+        "optuna_random": "tradespace_optimizers.optuna_samplers:OptunaRandom",
+        "nevergrad": "tradespace_optimizers.nevergrad_search:Nevergrad",
+        "smac": "tradespace_optimizers.smac_search:SMAC",
+        "amosa": "tradespace_optimizers.amosa:AMOSA",
+        "mosa": "tradespace_optimizers.mosa:MOSA",
     }

@@ -1,0 +1,134 @@
+"""Picks an optimizer by what is known of the problem, says why, and hands everything over to it. Ours.
+
+The rules, first match wins; the measurements behind them are in studies/optimizers/README.md.
+
+1. A space no larger than the budget is priced whole.
+2. A declared chain whose terms are all exact is solved, or searched on the declared sums where limits bind.
+3. Declared lower bounds seed pgsam.
+4. Only Real variables: a library's evolutionary algorithm, by the number of objectives.
+5. Equally long choices without declared structure: learned_chain, which tests for structure and goes on as pgsam.
+6. Everything else (orders, mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tradespace.designs import Designs, Real
+from tradespace.problem import Scores
+from tradespace.search.contract import Optimizer, SearchView
+from tradespace_optimizers.supports import Supports
+
+Rng = np.random.Generator
+
+_ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
+
+
+@dataclass(frozen=True)
+class AutoOptions:
+    """Nothing to set: name an optimizer instead where you know better."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """``name`` of the optimizer, ``why`` in a few words, and ``build`` to make it."""
+
+    name: str
+    why: str
+    build: Callable[[], Any]
+
+
+class Auto:
+    """``note``: what was chosen and why, then what the chosen optimizer says is certain."""
+
+    Options: ClassVar[type] = AutoOptions
+    supports: ClassVar[Supports] = Supports(note="picks another optimizer and says why")
+
+    def __init__(self, view: SearchView, options: AutoOptions) -> None:
+        self.chosen = choose(view)
+        self._inner: Optimizer = self.chosen.build()
+
+    @property
+    def batch(self) -> int:
+        return int(self._inner.batch)
+
+    @property
+    def note(self) -> str:
+        own = str(getattr(self._inner, "note", ""))
+        return f"auto: {self.chosen.name}, {self.chosen.why}{f'; {own}' if own else ''}"
+
+    def ask(self, n: int, rng: Rng) -> Designs:
+        return self._inner.ask(n, rng)
+
+    def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
+        self._inner.tell(designs, scores, rng)
+
+
+def choose(view: SearchView) -> Chosen:
+    """The first rule that fits. Nothing is solved or priced before ``build`` is called."""
+    size = view.space.size
+    if size is not None and size <= (view.evaluations or _ENUMERABLE):
+        return Chosen("exhaustive", f"the space has {size} designs", lambda: _exhaustive(view))
+    if view.structure is not None:
+        return _structured(view)
+    if all(isinstance(v, Real) for v in view.space.variables) and not view.space.conditional:
+        return _continuous(view)
+    return _unstructured(view)
+
+
+def _structured(view: SearchView) -> Chosen:
+    from tradespace_optimizers.declared_chain import DeclaredChain, declared
+
+    lacks = declared(view)
+    if not lacks:
+        return Chosen("chain_exact", "every objective is a declared sum", lambda: DeclaredChain(view))
+    if view.structure is not None and all(name in view.structure.terms for name in view.objectives):
+        return Chosen("pgsam", f"{lacks}, which seed it", lambda: _pgsam(view))
+    chosen = _unstructured(view)
+    return Chosen(chosen.name, f"{lacks}; {chosen.why}", chosen.build)
+
+
+def _continuous(view: SearchView) -> Chosen:
+    from tradespace_optimizers import pymoo_family as family
+
+    count = len(view.objectives)
+    if count == 1:
+        options: Any = family.UNSGA3.Options(pop_size=_POPULATION, homogeneous=True)
+        return Chosen("unsga3", "one objective, real variables", lambda: family.UNSGA3(view, options))
+    if count <= _SMS:
+        options = family.SMSEMOA.Options(pop_size=_POPULATION, homogeneous=True)
+        return Chosen("sms_emoa", f"{count} objectives, real variables", lambda: family.SMSEMOA(view, options))
+    options = family.NSGA3.Options(pop_size=100, homogeneous=True)
+    return Chosen("nsga3", f"{count} objectives, real variables", lambda: family.NSGA3(view, options))
+
+
+_POPULATION = 40
+_SMS = 3  # objectives up to which hypervolume contributions are cheap
+
+
+def _unstructured(view: SearchView) -> Chosen:
+    from tradespace_optimizers.learned_chain import LearnedChain, LearnedChainOptions
+    from tradespace_optimizers.learned_chain_model import entries_of
+
+    if not isinstance(entries_of(view.space), str):
+        why = "equally long choices and no declared structure"
+        return Chosen("learned_chain", why, lambda: LearnedChain(view, LearnedChainOptions()))
+    seeded = " and suggested plans" if view.suggestions is not None else ""
+    kinds = sorted({type(v).__name__ for v in view.space.variables})
+    return Chosen("pgsam", f"variables of kind {', '.join(kinds)}{seeded}", lambda: _pgsam(view))
+
+
+def _pgsam(view: SearchView) -> Any:
+    from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
+
+    return PGSAM(view, PGSAMOptions())
+
+
+def _exhaustive(view: SearchView) -> Any:
+    from tradespace_optimizers.exhaustive import Exhaustive
+
+    return Exhaustive(view, Exhaustive.Options())

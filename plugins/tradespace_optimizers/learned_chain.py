@@ -1,0 +1,239 @@
+"""Learn an additive chain from a few hundred priced designs, test it, and solve what was learnt exactly.
+
+Ours. For black boxes whose prices happen to be sums over entries and neighbours. First a few dozen designs test whether
+they are (`learned_chain_model.crossings`); if not, the search goes on as pgsam at once. If they are, probes are priced
+until a fit predicts held-out designs, the fitted chain's front comes from label dynamic programming, and its designs
+are priced truly. Whatever budget is left goes to pgsam, which starts from all that is known. The structure is tested
+on samples, never certified; a front design whose price differs from its prediction ends the belief in it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.designs import Designs
+from tradespace.errors import ProblemError
+from tradespace.problem import Scores
+from tradespace.search.archive import concat_scores
+from tradespace.search.contract import SearchView
+from tradespace.search.indicators import nondominated
+from tradespace_optimizers.learned_chain_front import front_states
+from tradespace_optimizers.learned_chain_model import (
+    Entries,
+    Fit,
+    Form,
+    crossing_errors,
+    crossings,
+    entries_of,
+    fit,
+    forms_of,
+)
+from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
+from tradespace_optimizers.spread import thinned
+from tradespace_optimizers.supports import Supports
+
+Array = NDArray[np.float64]
+Rng = np.random.Generator
+
+_BUDGET = 10_000  # designs, where the budget is not a number of designs
+_BATCH = 256
+_SLACK = 100.0  # how much worse than held-out ones designs of the learnt front may be predicted
+_PATIENCE = 3.0  # rows told while waiting for whole crossings, in rows that would do
+_SPARE = 1.1  # probes per parameter, beside the held-out ones
+
+
+@dataclass(frozen=True)
+class LearnedChainOptions:
+    """crossings: tests before any fit. held: designs that test a fit. tolerance: largest error of a test, in standard
+    deviations of the quantity. share: largest share of the budget that goes to probes."""
+
+    crossings: int = 8
+    held: int = 32
+    tolerance: float = 1e-6
+    share: float = 0.75
+
+
+class LearnedChain:
+    """Crossings, then probes, then the learnt front, then pgsam; straight to pgsam wherever the structure fails.
+
+    ``note`` says what was found out. ``holds``: whether the structure held so far, None before the first tests.
+    """
+
+    Options: ClassVar[type] = LearnedChainOptions
+    supports: ClassVar[Supports] = Supports(note="learns chains of equally long choices; else as pgsam")
+
+    def __init__(self, view: SearchView, options: LearnedChainOptions) -> None:
+        _check(options)
+        self._view, self._options = view, options
+        self._budget = view.evaluations or _BUDGET
+        self._blind = replace(view, structure=None)
+        self._pgsam = PGSAM(self._blind, PGSAMOptions())
+        self._designs: list[Designs] = []  # told, and not yet to pgsam
+        self._scores: list[Scores] = []
+        self._told = self._next = 0
+        self._errors: list[Array] = []
+        self._columns: NDArray[np.intp] = np.empty(0, np.intp)  # quantities that are sums in all tests
+        self._queue: Designs | None = None
+        self._fit: Fit | None = None
+        self.holds: bool | None = None
+        self.note = ""
+        entries = entries_of(view.space)
+        self._entries: Entries | None = None if isinstance(entries, str) else entries
+        self._forms: list[Form] = []
+        if isinstance(entries, str):
+            self._give_up(entries)
+            return
+        most = int(options.share * self._budget)
+        self._forms = [form for form in forms_of(entries) if self._needed(form.parameters) <= most]
+        if not any(form.pairs for form in self._forms):
+            self._give_up("the budget is too small to learn a chain of this length")
+
+    @property
+    def batch(self) -> int:
+        if self._over:
+            return self._pgsam.batch
+        return 4 * self._options.crossings if self.holds is None else _BATCH
+
+    def _needed(self, parameters: int) -> int:
+        return int(_SPARE * parameters) + self._options.held
+
+    # -- ask ----------------------------------------------------------------------------------------------------------
+
+    def ask(self, n: int, rng: Rng) -> Designs:
+        if self._queue is not None and len(self._queue):
+            return self._queue.take(slice(0, n))
+        if self._over:
+            return self._pgsam.ask(n, rng)
+        assert self._entries is not None
+        uniform = n % 4 if n > 3 else n
+        if self.holds:  # uniform designs for the fit, then crossings that test it and the structure at once
+            n = max(min(n, self._next - self._told), 1)
+            uniform = int(np.clip(self._next - self._options.held - self._told, n % 4, n))
+        count = min((n - uniform) // 4, 2 * self._options.crossings)
+        plain = self._view.space.sample(max(uniform, n - 4 * count if self.holds else uniform), rng)
+        return self._view.space.concat([plain, crossings(self._entries, count, rng)])
+
+    # -- tell ---------------------------------------------------------------------------------------------------------
+
+    def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
+        self._told += len(designs)
+        if self._over:
+            self._hand_over(rng, designs, scores)
+            return
+        self._designs.append(designs)
+        self._scores.append(scores)
+        if self._queue is not None:
+            self._compare(designs, scores)
+        else:
+            self._test(designs, scores)
+            if self.holds and self._told >= self._next:
+                self._learn(rng)
+        if self._over and self._told > self._pgsam.batch:
+            self._hand_over(rng)
+
+    @property
+    def _over(self) -> bool:
+        """Whether the rest is pgsam's."""
+        return self.holds is False or (self._queue is not None and not len(self._queue))
+
+    def _test(self, designs: Designs, scores: Scores) -> None:
+        """Crossings decide: every objective must add up; limits that do not are left to the archive."""
+        assert self._entries is not None
+        self._errors.append(crossing_errors(self._entries, designs, _quantities(scores)))
+        errors, m = np.concatenate(self._errors), len(self._view.objectives)
+        off = errors.max(axis=0, initial=0.0) / self._spread
+        sums = off <= self._options.tolerance
+        if not sums[:m].all():
+            bad = [f"{name} (off by {off[k]:.2g} sd)" for k, name in enumerate(self._view.objectives) if not sums[k]]
+            self._give_up(f"no sums over the chain in {len(errors)} tests: {', '.join(bad)}")
+        elif len(errors) >= self._options.crossings:
+            self._columns = np.flatnonzero(sums)
+            if self.holds is None:
+                self.holds, self._next = True, self._needed(self._forms[0].parameters)
+        elif self._told > _PATIENCE * 4 * self._options.crossings + 64:
+            self._give_up("designs came back repaired, so that no structure could be tested")
+
+    @property
+    def _spread(self) -> Array:
+        """(M + K,) standard deviations of what was told."""
+        spread = np.concatenate([_quantities(s) for s in self._scores]).std(axis=0)
+        return np.asarray(np.where(spread > 0, spread, 1.0))
+
+    def _learn(self, rng: Rng) -> None:
+        """The smallest form that predicts held-out designs, else more probes, else pgsam."""
+        assert self._entries is not None
+        designs = self._view.space.concat(self._designs)
+        values = np.concatenate([_quantities(s) for s in self._scores])[:, self._columns]
+        state = self._entries.state(self._entries.codes(designs))
+        while self._forms and self._needed(self._forms[0].parameters) <= self._told:
+            found = fit(self._entries, self._forms.pop(0), state, values, self._options.held)
+            if found is not None and found.errors.max() <= self._options.tolerance:
+                self._solve(found, rng)
+                return
+        if not self._forms:
+            self._give_up("no form of pairs predicts held-out designs within the share of the budget")
+            return
+        self._next = self._needed(self._forms[0].parameters)
+
+    def _solve(self, found: Fit, rng: Rng) -> None:
+        """The learnt front, at most as many designs as the budget still allows."""
+        assert self._entries is not None
+        m = len(self._view.objectives)
+        self._fit = found
+        self.note = (
+            f"additive chain learnt from {self._told - self._options.held} designs, tested on {self._options.held}"
+            f" held-out ones (largest error {found.errors.max():.0e} sd); tested, not certified"
+        )
+        values = np.concatenate([s.objectives for s in self._scores])
+        states = front_states(self._entries, found.chain(m), _spans(values), rng)
+        states = states[thinned(found.predict(states)[:, :m], max(self._budget - self._told, 1))]
+        codes = self._entries.digits[states]
+        self._queue = self._view.repair(self._entries.designs(codes))
+
+    def _compare(self, designs: Designs, scores: Scores) -> None:
+        """The front's designs, as far as told, against what was predicted; pgsam goes on after the last."""
+        assert self._queue is not None and self._fit is not None and self._entries is not None
+        state = self._entries.state(self._entries.codes(designs))
+        off = np.abs(self._fit.predict(state) - _quantities(scores)[:, self._columns]) / self._spread[self._columns]
+        self._queue = self._queue.take(slice(len(designs), None))
+        if off.max(initial=0.0) > _SLACK * self._options.tolerance:
+            self._give_up(f"a learnt chain failed on designs of its front (off by {off.max():.2g} sd)")
+
+    # -- pgsam --------------------------------------------------------------------------------------------------------
+
+    def _give_up(self, why: str) -> None:
+        self.holds = False
+        self.note = f"searched as pgsam: {why}"
+
+    def _hand_over(self, rng: Rng, designs: Designs | None = None, scores: Scores | None = None) -> None:
+        """Tell pgsam, and once also all that was told before: a few designs with its own first batch, many at once."""
+        if designs is not None and scores is not None:
+            self._designs.append(designs)
+            self._scores.append(scores)
+        known = functools.reduce(concat_scores, self._scores)
+        self._pgsam.tell(self._view.space.concat(self._designs), known, rng)
+        self._designs, self._scores = [], []
+
+
+def _quantities(scores: Scores) -> Array:
+    """``(N, M + K)``: minimised objectives, then graded violations."""
+    return np.concatenate([scores.objectives, scores.violations], axis=1)
+
+
+def _spans(values: Array) -> Array:
+    front = values[nondominated(values)]
+    span = np.ptp(front, axis=0)
+    return np.asarray(np.where(span > 0, span, np.where(np.ptp(values, axis=0) > 0, np.ptp(values, axis=0), 1.0)))
+
+
+def _check(o: LearnedChainOptions) -> None:
+    where = "options of learned_chain"
+    if o.crossings < 1 or o.held < 1 or o.tolerance <= 0.0 or not 0.0 < o.share <= 1.0:
+        raise ProblemError(
+            "crossings and held are at least 1, tolerance is positive, share between 0 and 1", value=o, where=where
+        )
