@@ -206,8 +206,9 @@ def report_halves(rows: list[Cell]) -> None:
             mine = [r for r in rows if r["problem"] == problem]
             best = np.array([min(r[f"{form}.aco"], r[f"{form}.reinforce"]) for r in mine])
             ours = np.array([r[f"{form}.rl_aco"] for r in mine])
-            print(f"{problem:9} {form:4} n={len(mine)}: no worse {np.mean(ours <= best * (1 + 1e-12)):.0%}, "
-                  f"better {np.mean(ours < best * (1 - 1e-9)):.0%}, cost {ours.sum() / best.sum():.3f} of it")  # fmt: skip
+            same, more = np.mean(ours <= best * (1 + 1e-12)), np.mean(ours < best * (1 - 1e-9))
+            share = ours.sum() / best.sum()
+            print(f"{problem:9} {form:4} n={len(mine)}: no worse {same:.0%}, better {more:.0%}, cost {share:.3f} of it")
 
 
 def report_workflows(rows: list[Cell]) -> None:

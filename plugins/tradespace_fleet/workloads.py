@@ -126,14 +126,23 @@ def draw_smtwtp(n: int, seed: int) -> tuple[Any, Any, Any]:
 
 @functools.cache
 def _deepaco_set() -> Mapping[int, tuple[tuple[Any, Any, Any], ...]]:
-    """DeepACO's test sets, from the seed of its public generator (smtwtp/utils.py): torch.rand in float32 is the low 24
-    bits of each number of the Mersenne twister, times 2^-24."""
-    twister = np.random.RandomState(DEEPACO_SEED)
+    """DeepACO's test sets, from the seed of its public generator (smtwtp/utils.py)."""
+    twister = torch_twister(DEEPACO_SEED)
+    drawn = {}
+    for n in DEEPACO_SIZES:  # in this order, from one stream
+        parts = [[torch_rand(twister, n) for _ in range(3)] for _ in range(DEEPACO_COUNT)]
+        drawn[n] = tuple((due * n, weight, time) for due, weight, time in parts)
+    return drawn
 
-    def rand(n: int) -> Any:
-        return (twister.randint(0, 2**32, n, dtype=np.uint32) & 0xFFFFFF) * 2.0**-24
 
-    return {n: tuple((rand(n) * n, rand(n), rand(n)) for _ in range(DEEPACO_COUNT)) for n in DEEPACO_SIZES}
+def torch_twister(seed: int) -> np.random.RandomState:
+    """The Mersenne twister as ``torch.manual_seed`` leaves it: numpy's legacy seeding is the same."""
+    return np.random.RandomState(seed)
+
+
+def torch_rand(twister: np.random.RandomState, n: int) -> Any:
+    """``torch.rand(n)`` in float32 on a CPU: the low 24 bits of each 32-bit number, times 2^-24."""
+    return (twister.randint(0, 2**32, n, dtype=np.uint32) & 0xFFFFFF) * 2.0**-24
 
 
 def draw_deepaco(n: int, seed: int) -> tuple[Any, Any, Any]:

@@ -12,6 +12,7 @@ from tradespace.plugins import registry
 from tradespace.testing.workloads import check_workload
 from tradespace.workloads import load_workload
 from tradespace.workloads.task_graph import MAX_TASKS, task_graph
+from tradespace_fleet.workloads import torch_rand, torch_twister
 
 SOURCES = {"shape": "a test", "kind": "derived"}
 
@@ -102,6 +103,18 @@ def test_smtwtp_is_drawn_as_stated() -> None:
     work = np.concatenate([load(type="smtwtp", jobs=50, seed=s).tasks.work for s in range(40)])
     assert due.min() >= 0 and due.max() <= 50 and due.mean() == pytest.approx(25, rel=0.05)
     assert work.min() >= 0 and work.max() <= 1 and work.mean() == pytest.approx(0.5, rel=0.05)
+
+
+def test_deepaco_instances_come_from_torchs_generator() -> None:
+    """torch.manual_seed(0); torch.rand(5) prints 0.4963, 0.7682, 0.0885, 0.1320, 0.3074 in every torch manual."""
+    drawn = torch_rand(torch_twister(0), 5)
+    assert np.round(drawn, 4).tolist() == [0.4963, 0.7682, 0.0885, 0.1320, 0.3074]
+    first, again = (load(type="smtwtp", jobs=50, draw="deepaco-test", seed=s).tasks.deadline for s in (0, 0))
+    assert np.array_equal(first, again) and first.min() >= 0 and first.max() <= 50
+    other = load(type="smtwtp", jobs=100, draw="deepaco-test", seed=0).tasks.deadline
+    assert not np.array_equal(first / 50, other[:50] / 100)
+    with pytest.raises(InputError, match="0 to 99 of 50 or 100 jobs"):
+        load(type="smtwtp", jobs=50, draw="deepaco-test", seed=100)
 
 
 def test_job_shop_chains_the_operations_of_a_job() -> None:
