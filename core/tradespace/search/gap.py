@@ -112,7 +112,8 @@ def objective_caps(problem: Problem) -> Array:
 
 def with_constraints(problem: Problem) -> Structure | None:
     """The evaluator's structure, with the user's constraints among its limits where they have that form: a metric
-    with a term without pairs, at most a positive number."""
+    with a term without pairs, at most a positive number. Upper bounds on objectives are left out: a front stays exact
+    without them."""
     structure = problem.structure()
     if structure is None:
         return None
@@ -120,7 +121,8 @@ def with_constraints(problem: Problem) -> Structure | None:
     for c in problem.constraints:
         term = term_of(structure, c.expression.single)
         plain = term is not None and (term.pair is None or not term.pair.any())
-        if term is not None and plain and c.sense == "<=" and c.limit > 0:
+        objective = c.expression.text in problem.names
+        if term is not None and plain and not objective and c.sense == "<=" and c.limit > 0:
             limits[c.text] = (term.unary, c.limit)
     return replace(structure, limits=limits)
 
