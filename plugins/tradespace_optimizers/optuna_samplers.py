@@ -1,28 +1,32 @@
-"""Optuna's samplers behind the ask/tell contract: TPE and NSGA-II, through Optuna's public interface.
-
-Told designs enter an in-memory study as enqueued trials (asked, answered with the told values, told), so a study that
-only tells ends in the same state. What is proposed comes from a copy of that study, which is then dropped. Every call
-gives the sampler a new seed from its own generator. Optuna takes milliseconds a trial: use it for small budgets.
-"""
+"""Optuna's samplers: TPE, NSGA-II, NSGA-III, Gaussian processes, CMA-ES, quasi-random and random designs."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from math import comb
 from typing import Any, ClassVar
 
 import numpy as np
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from numpy.typing import NDArray
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
 
-from tradespace.designs import Choice, Designs, Integer, Real, Space
-from tradespace.errors import ProblemError
+from tradespace.designs import Designs
+from tradespace.errors import ProblemError, UnknownName
 from tradespace.problem import Scores
 from tradespace.search.contract import SearchView
+from tradespace_optimizers.optuna_study import Knows, OptunaSearch, violations
+from tradespace_optimizers.supports import Supports
 
-_VIOLATION = "violation"
+_CODES = "orders and shares as one number an entry"
 
 
 @dataclass(frozen=True)
@@ -44,50 +48,49 @@ class OptunaNSGA2Options:
     homogeneous: bool = False
 
 
-class _Sampler:
-    """A study whose finished trials are the told designs. Subclasses make the sampler for a seed."""
-
-    batch = 50
-
-    def __init__(self, view: SearchView, homogeneous: bool) -> None:
-        self._space = view.space
-        self._distributions = dict(_distributions(view.space))
-        self._plain = view.space.homogeneous().take(slice(None if homogeneous else 0))
-        self._told = 0
-        self._directions = ["minimize"] * len(view.objectives)
-        with _quiet():
-            self._study = optuna.create_study(directions=self._directions)
-
-    def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
-        raise NotImplementedError
-
-    def ask(self, n: int, rng: np.random.Generator) -> Designs:
-        plain = self._plain.take(slice(self._told, self._told + n))
-        with _quiet():
-            study = optuna.create_study(directions=self._directions, sampler=self._sampler(_seed(rng), proposes=True))
-            study.add_trials(self._study.get_trials(deepcopy=False))
-            asked = [study.ask(self._distributions).params for _ in range(n - len(plain))]
-        codes = np.asarray([[float(params[name]) for name in self._distributions] for params in asked])
-        parts = [plain, self._space.unflatten(codes)] if asked else [plain]
-        return self._space.concat(parts)
-
-    def tell(self, designs: Designs, scores: Scores, rng: np.random.Generator) -> None:
-        codes, violation = self._space.flatten(designs), scores.violation
-        names = list(self._distributions.items())
-        with _quiet():
-            self._study.sampler = self._sampler(_seed(rng), proposes=False)
-            for row, values, broken in zip(codes, scores.objectives, violation, strict=True):
-                self._study.enqueue_trial({name: _value(kind, x) for (name, kind), x in zip(names, row, strict=True)})
-                trial = self._study.ask(self._distributions)
-                trial.set_user_attr(_VIOLATION, float(broken))
-                self._study.tell(trial, [float(v) for v in values])
-        self._told += len(designs)
+@dataclass(frozen=True)
+class OptunaNSGA3Options(OptunaNSGA2Options):
+    dividing_parameter: int = 0
+    """Divisions of the simplex of reference points; 0: as many points as fit into the population (Optuna: 3)."""
 
 
-class TPE(_Sampler):
-    """Tree-structured Parzen estimator, multi-objective (Ozaki et al. 2022), as Optuna has it."""
+@dataclass(frozen=True)
+class GPOptions:
+    """startup: random trials first. noisy: whether equal designs may have different prices."""
+
+    startup: int = 10
+    noisy: bool = False
+    homogeneous: bool = True
+
+
+@dataclass(frozen=True)
+class CMAESOptions:
+    """population: 0 takes 4 + 3 ln(variables), as Hansen's tutorial and Optuna do."""
+
+    population: int = 0
+    separable: bool = False
+    homogeneous: bool = False
+
+
+@dataclass(frozen=True)
+class QMCOptions:
+    """sequence: "sobol" or "halton", scrambled by the seed."""
+
+    sequence: str = "sobol"
+    homogeneous: bool = False
+
+
+@dataclass(frozen=True)
+class OptunaRandomOptions:
+    homogeneous: bool = False
+
+
+class TPE(OptunaSearch):
+    """Tree-structured Parzen estimator, multi-objective (Ozaki et al. 2022): expensive evaluations (Optuna)."""
 
     Options: ClassVar[type] = TPEOptions
+    supports = Supports(batch="16 trials that see each other", note=_CODES)
+    name = "optuna_tpe"
     batch = 16
 
     def __init__(self, view: SearchView, options: TPEOptions) -> None:
@@ -100,14 +103,16 @@ class TPE(_Sampler):
             n_startup_trials=self._options.startup,
             n_ei_candidates=self._options.candidates,
             constant_liar=True,  # the trials of one batch see each other
-            constraints_func=_violations,
+            constraints_func=violations,
         )
 
 
-class OptunaNSGA2(_Sampler):
-    """Optuna's NSGA-II: uniform crossover on categories, resampling mutation."""
+class OptunaNSGA2(OptunaSearch):
+    """NSGA-II with uniform crossover and resampling mutation on all variables (Optuna)."""
 
     Options: ClassVar[type] = OptunaNSGA2Options
+    supports = Supports(note=_CODES)
+    name = "optuna_nsga2"
 
     def __init__(self, view: SearchView, options: OptunaNSGA2Options) -> None:
         if options.population < 2:
@@ -117,73 +122,159 @@ class OptunaNSGA2(_Sampler):
         super().__init__(view, options.homogeneous)
 
     def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
+        return _NSGAII(self._distributions if proposes else {}, seed=seed, **self._shared())
+
+    def _shared(self) -> dict[str, Any]:
         o = self._options
-        return _NSGAII(
-            self._distributions if proposes else {},  # a told trial needs no child
+        return {
+            "population_size": o.population,
+            "mutation_prob": o.mutation_prob or None,
+            "crossover_prob": o.crossover_prob,
+            "swapping_prob": o.swapping_prob,
+            "constraints_func": violations,
+        }
+
+
+class OptunaNSGA3(OptunaNSGA2):
+    """NSGA-III, spreads designs over reference points: three objectives or more (Optuna)."""
+
+    Options: ClassVar[type] = OptunaNSGA3Options
+    supports = Supports(objectives=(2, None), note=_CODES)
+    name = "optuna_nsga3"
+
+    def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
+        known = self._distributions if proposes else {}
+        return _NSGAIII(known, seed=seed, dividing_parameter=self._divisions(), **self._shared())
+
+    def _divisions(self) -> int:
+        options, m, h = self._options, len(self._directions), 1
+        assert isinstance(options, OptunaNSGA3Options)
+        if options.dividing_parameter > 0:
+            return options.dividing_parameter
+        while comb(h + m, m - 1) <= options.population:
+            h += 1
+        return h
+
+
+class GP(OptunaSearch):
+    """Gaussian processes with expected (hypervolume) improvement: tens to hundreds of evaluations (Optuna)."""
+
+    Options: ClassVar[type] = GPOptions
+    supports = Supports(batch="4 trials, seconds each", extra=("torch", "gp"), note=_CODES)
+    name = "optuna_gp"
+    batch = 4
+
+    def __init__(self, view: SearchView, options: GPOptions) -> None:
+        self._options = options
+        super().__init__(view, options.homogeneous)
+
+    def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
+        return _GP(
+            self._distributions if proposes else {},
             seed=seed,
-            population_size=o.population,
-            mutation_prob=o.mutation_prob or None,
-            crossover_prob=o.crossover_prob,
-            swapping_prob=o.swapping_prob,
-            constraints_func=_violations,
+            n_startup_trials=self._options.startup,
+            deterministic_objective=not self._options.noisy,
+            constraints_func=violations,
         )
 
 
-class _NSGAII(NSGAIISampler):  # type: ignore[misc]  # optuna is not followed by the type checker
-    """Knows its parameters, which Optuna's would infer again from all trials at every ask."""
+class CMAES(OptunaSearch):
+    """CMA-ES (Hansen 2001) for one objective over numbers, whole ones rounded (Optuna)."""
 
-    def __init__(self, distributions: dict[str, BaseDistribution], **options: Any) -> None:
-        super().__init__(**options)
-        self._known = {name: kind for name, kind in distributions.items() if not kind.single()}
+    Options: ClassVar[type] = CMAESOptions
+    supports = Supports(
+        variables=("Integer", "Real"), constraints="penalty", objectives=(1, 1), extra=("cmaes", "cmaes")
+    )
+    name = "optuna_cmaes"
 
-    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, BaseDistribution]:
-        return self._known
+    def __init__(self, view: SearchView, options: CMAESOptions) -> None:
+        self._options, self._worst = options, -np.inf
+        self.batch = options.population or 4 + int(3 * np.log(view.space.width))
+        super().__init__(view, options.homogeneous)
+        free = [kind for kind in self._distributions.values() if not kind.single()]
+        self._known = self._distributions if len(free) > 1 else {}  # of one number there is no covariance
 
+    def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
+        # also when telling: Optuna's CMA-ES takes its step when a trial of the next generation begins
+        return _CMAES(
+            self._known,
+            seed=seed,
+            popsize=self.batch,
+            use_separable_cma=self._options.separable,
+            warn_independent_sampling=False,
+        )
 
-def _distributions(space: Space) -> Iterator[tuple[str, BaseDistribution]]:
-    """One parameter per flat column: codes of a choice as categories, numbers as they are, others as floats."""
-    low, high = space.bounds()
-    column = 0
-    for v in space.variables:
-        for i in range(v.width):
-            a, b, name = float(low[column]), float(high[column]), f"{v.name}[{i}]"
-            if isinstance(v, Choice):
-                yield name, CategoricalDistribution(list(range(len(v.options))))
-            elif isinstance(v, Integer):
-                yield name, IntDistribution(int(a), int(b), log=v.log)
-            else:
-                yield name, FloatDistribution(a, b, log=isinstance(v, Real) and v.log)
-            column += 1
-
-
-def _value(kind: BaseDistribution, code: float) -> Any:
-    """A told code as the parameter's value; entries that do not count (0) move to the nearest value."""
-    if isinstance(kind, CategoricalDistribution):
-        return int(code)
-    if isinstance(kind, IntDistribution):
-        return int(np.clip(code, kind.low, kind.high))
-    assert isinstance(kind, FloatDistribution)
-    return float(np.clip(code, kind.low, kind.high))
+    def _values(self, scores: Scores) -> NDArray[np.float64]:
+        """Infeasible designs are worse than all that was seen, by their violation (ours; Optuna ignores limits)."""
+        self._worst = max(self._worst, float(scores.objectives.max()))
+        scale = max(abs(self._worst), 1e-300)
+        penalty = self._worst + scale * scores.violation[:, None]
+        return np.where(scores.violation[:, None] > 0, np.minimum(penalty, 1e300), scores.objectives)
 
 
-def _violations(trial: Any) -> tuple[float]:
-    return (float(trial.user_attrs[_VIOLATION]),)
+class QMC(OptunaSearch):
+    """Quasi-random designs that cover the space evenly, blind to prices (Optuna)."""
+
+    Options: ClassVar[type] = QMCOptions
+    supports = Supports(constraints="", batch="any", note=_CODES)
+    name, remembers = "optuna_qmc", False
+    batch = 64
+
+    def __init__(self, view: SearchView, options: QMCOptions) -> None:
+        if options.sequence not in ("sobol", "halton"):
+            raise UnknownName("sequence", options.sequence, ("sobol", "halton"), where="optimizer optuna_qmc")
+        self._options = options
+        self._sequence: int | None = None  # one scrambling from the second batch on: the sequence goes on
+        super().__init__(view, options.homogeneous)
+
+    def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
+        scrambling = seed if self._sequence is None else self._sequence
+        options = {"qmc_type": self._options.sequence, "scramble": True, "warn_independent_sampling": False}
+        return _QMC(self._distributions, self._told, seed=scrambling, **options)
+
+    def tell(self, designs: Designs, scores: Scores, rng: np.random.Generator) -> None:
+        super().tell(designs, scores, rng)
+        if self._sequence is None:
+            self._sequence = int(rng.integers(0, 2**32))
 
 
-def _seed(rng: np.random.Generator) -> int:
-    return int(rng.integers(0, 2**32))
+class OptunaRandom(OptunaSearch):
+    """Independent random designs, the baseline of Optuna's samplers (Optuna)."""
+
+    Options: ClassVar[type] = OptunaRandomOptions
+    supports = Supports(constraints="", batch="any", note=_CODES)
+    name, remembers = "optuna_random", False
+
+    def __init__(self, view: SearchView, options: OptunaRandomOptions) -> None:
+        super().__init__(view, options.homogeneous)
+
+    def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
+        return RandomSampler(seed=seed)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna logs every trial; here it says warnings only, and its level is as before afterwards."""
-    import warnings
+class _NSGAII(Knows, NSGAIISampler):  # type: ignore[misc]  # optuna is not followed by the type checker
+    pass
 
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # constraints_func and others are still marked experimental
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
+
+class _NSGAIII(Knows, NSGAIIISampler):  # type: ignore[misc]
+    pass
+
+
+class _GP(Knows, GPSampler):  # type: ignore[misc]
+    pass
+
+
+class _CMAES(Knows, CmaEsSampler):  # type: ignore[misc]
+    pass
+
+
+class _QMC(Knows, QMCSampler):  # type: ignore[misc]
+    """Goes on in the sequence where the told designs end; Optuna counts in the study, of which each ask has a copy."""
+
+    def __init__(self, known: dict[str, Any], first: int, **options: Any) -> None:
+        super().__init__(known, **options)
+        self._next = first
+
+    def _find_sample_id(self, study: Any, search_space: Any) -> int:
+        self._next += 1
+        return self._next - 1
