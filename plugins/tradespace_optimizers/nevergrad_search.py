@@ -7,8 +7,10 @@ copy, and is told as designs that nevergrad did not ask for.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -123,9 +125,9 @@ def _seed(optimizer: Any, rng: Rng) -> None:
     optimizer.parametrization.random_state = state
 
 
-class _quiet(warnings.catch_warnings[None]):
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     """nevergrad warns of inefficient settings at every turn."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yield
