@@ -18,6 +18,7 @@ import numpy as np
 import tradespace as ts
 from tradespace.plugins import registry
 from tradespace.settings import Setting, bind
+from tradespace_fleet.bounds import makespan_bound
 
 Cell = dict[str, Any]
 EVALUATIONS = 1000
@@ -136,27 +137,11 @@ def workflows(cell: Cell) -> Cell:
     evaluator = bind(Setting(workload, cell["target"]), registry()).evaluator
     plans = evaluator.suggest()
     out = {name: float(evaluator.price(plan)["makespan"][0]) for name, plan in plans.items()}
-    out["bound"] = lower_bound(evaluator.binding.tables)
+    out["bound"] = makespan_bound(evaluator.binding.tables)
     for name in ("rl_aco", "pgsam"):
         front = ts.search(evaluator, ["makespan"], optimizer=name, evaluations=3000, seed=cell["seed"])
         out[name] = float(front.values[0, 0])
     return out
-
-
-def lower_bound(tables: Any) -> float:
-    """max(critical path with each task at its fastest and no transfers, all work at its fastest over all cores)."""
-    fastest = tables.exec.min(axis=1)
-    finish = np.zeros(len(fastest))
-    edges = tables.graph.edges
-    for task in tables.graph.order.tolist():
-        finish[task] += fastest[task]
-        later = edges.dest[edges.source == task]
-        finish[later] = np.maximum(finish[later], finish[task])
-    if tables.graph.factor:  # unrelated machines: the fastest node for each, spread over all cores
-        area = fastest.sum() / tables.cores[-1]
-    else:
-        area = tables.graph.tasks.work.sum() / (tables.nodes.rate * tables.nodes.cores).sum()
-    return float(max(finish.max(), area))
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------

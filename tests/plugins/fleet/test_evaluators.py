@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.fleet import random_tables
 
 import tradespace as ts
 from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
@@ -18,6 +19,7 @@ from tradespace.testing.evaluators import check_evaluator
 from tradespace.testing.factories import check_factory
 from tradespace.testing.targets import check_target
 from tradespace.workloads import load_workload
+from tradespace_fleet.bounds import makespan_bound
 from tradespace_fleet.colony import ColonyFactory
 from tradespace_fleet.list_schedulers import SCHEDULERS, critical_path, downward, upward
 from tradespace_fleet.node import Node, nodes_of
@@ -101,6 +103,25 @@ def test_min_min_prefers_short_tasks_and_max_min_long_ones() -> None:
     found = makespans(bound(workload, machines | {"devices.c.rate": "0.001 GOPS"}))
     assert found["max_min"] == pytest.approx(8.0)
     assert found["min_min"] == pytest.approx(12.0)
+
+
+def test_the_relaxation_bounds_every_schedule_and_is_no_weaker_than_the_textbook() -> None:
+    for seed in range(40):
+        tables, rng = random_tables(seed)
+        n, m = tables.exec.shape
+        orders = rng.permuted(np.tile(np.arange(n), (200, 1)), axis=1)
+        spans = tables.price(orders, rng.integers(0, m, (200, n)), True)[0]
+        bound = makespan_bound(tables)
+        assert bound <= spans.min() * (1 + 1e-9)
+        tasks = tables.graph.tasks
+        assert bound >= (tasks.release + tables.exec.min(axis=1)).max() * (1 - 1e-6)
+    golden = bound_of("topcuoglu-10", "three-processors")
+    assert 40.0 < golden <= 73.0  # the critical path at its fastest is 41
+    assert bound_of("ft06", "six-machines") == pytest.approx(47.0)  # the longest job; machines are given
+
+
+def bound_of(workload: str, target: str) -> float:
+    return makespan_bound(bound(workload, target).binding.tables)
 
 
 # -- queues -----------------------------------------------------------------------------------------------------------
