@@ -1,13 +1,14 @@
 """What an optimizer takes: kinds of variables, limits, numbers of objectives, batches, packages it needs.
 
 Each optimizer of this package declares it as a class attribute ``supports``; the table in docs/optimizers.md and the
-declarations are held equal, and tried, by tests.
+declarations are held equal, and tried, by tests. ``python -m tradespace_optimizers.supports`` prints the table.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from typing import Any
 
 from tradespace.designs import Space
 from tradespace.errors import PluginError, ProblemError
@@ -24,6 +25,7 @@ class Supports:
     batch: what one batch is, in a few words.
     extra: (module, extra of this package) that must be installed; empty for what always is.
     note: anything else a user must know.
+    conditions: whether variables may exist under conditions or up to a depth.
     """
 
     variables: tuple[str, ...] = KINDS
@@ -32,16 +34,16 @@ class Supports:
     batch: str = "a generation"
     extra: tuple[str, str] | None = None
     note: str = ""
+    conditions: bool = True
 
     def check(self, name: str, space: Space, objectives: int) -> None:
         """Raise ProblemError or PluginError, with a remedy, for what this optimizer cannot search."""
         where = f"optimizer {name}"
         least, most = self.objectives
         if objectives < least or (most is not None and objectives > most):
-            wanted = f"{least} objectives or more" if most is None else " or ".join(map(str, range(least, most + 1)))
+            wanted = f"{least} objectives or more" if most is None else f"{least} to {most} objectives"
             wanted = "one objective" if (least, most) == (1, 1) else wanted
-            other = "nsga2 or pgsam"
-            raise ProblemError(f"{name} needs {wanted}", value=objectives, where=where, remedy=f"Use {other}.")
+            raise ProblemError(f"{name} needs {wanted}", value=objectives, where=where, remedy="Use nsga2 or pgsam.")
         unfit = [v.name for v in space.variables if type(v).__name__ not in self.variables]
         if unfit:
             raise ProblemError(
@@ -49,6 +51,10 @@ class Supports:
                 value=", ".join(unfit[:6]),
                 where=where,
                 remedy="Use nsga2 or pgsam, which take every kind.",
+            )
+        if space.conditional and not self.conditions:
+            raise ProblemError(
+                f"{name} searches no variables under conditions", where=where, remedy="Use nsga2 or pgsam, which do."
             )
         self.require(name)
 
@@ -66,3 +72,56 @@ class Supports:
                 where=f"optimizer {name}",
                 remedy=f"Install it with: pip install 'tradespace[{extra}]'.",
             )
+
+
+_ASSIGNMENTS = Supports(("Choice", "Permutation"), batch="one design an ant", conditions=False)
+UNDECLARED = {
+    "pgsam": Supports(batch="one move of every chain"),
+    "random": Supports(constraints="", batch="any"),
+    "exhaustive": Supports(
+        ("Choice", "Integer", "Permutation", "Composition"), "all are priced", batch="any", note="small spaces"
+    ),
+    "chain_exact": Supports(
+        ("Choice",), constraints="exact where in the structure", batch="any", note="needs a chain structure"
+    ),
+    "rl_aco": _ASSIGNMENTS,
+    "aco": _ASSIGNMENTS,
+    "reinforce": _ASSIGNMENTS,
+    "tinynas": Supports(batch="children of a population"),
+    "nas_evolution": Supports(batch="children of a population"),
+}
+"""Optimizers of this package whose classes do not say it themselves."""
+
+
+def declared(name: str, cls: Any) -> Supports | None:
+    """What the optimizer ``name`` says of itself; None where nothing is known."""
+    own = getattr(cls, "supports", None)
+    return own if isinstance(own, Supports) else UNDECLARED.get(name)
+
+
+def row(name: str, supports: Supports) -> str:
+    """One row of the table in docs/optimizers.md."""
+    least, most = supports.objectives
+    objectives = f"{least}+" if most is None else str(least) if least == most else f"{least}-{most}"
+    needs = f"`tradespace[{supports.extra[1]}]`" if supports.extra else ""
+    cells = [f"`{name}`", *("yes" if kind in supports.variables else "-" for kind in KINDS)]
+    cells += ["yes" if supports.conditions else "-", supports.constraints or "not looked at", objectives]
+    return f"| {' | '.join([*cells, supports.batch, needs, supports.note])} |"
+
+
+def table() -> str:
+    """The table of all optimizers of this package."""
+    from tradespace.plugins import registry
+
+    known = registry()
+    names = [name for p in known.plugins if p.name == "optimizers" for name in p.names["optimizers"]]
+    found = ((name, declared(name, known.load("optimizers", name))) for name in sorted(names))
+    head = ["optimizer", *KINDS, "conditions", "constraints", "objectives", "a batch is", "needs", "note"]
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    return "\n".join([*lines, *(row(name, supports) for name, supports in found if supports is not None)])
+
+
+if __name__ == "__main__":  # run as a script, this module is another than the one that classes import
+    from tradespace_optimizers import supports as imported
+
+    print(imported.table())
