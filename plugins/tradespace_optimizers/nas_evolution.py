@@ -22,7 +22,7 @@ from tradespace_optimizers.nas_evolution_pool import Array, Pool, Rows, start
 
 @dataclass(frozen=True)
 class NASEvolutionOptions:
-    """population, tournament: of Real et al.; 0 takes a population of a tenth of the budget, 20 to 50.
+    """population, tournament: of Real et al.; 0 takes a population of a thirtieth of the budget, 50 to 100.
     elite: share of parents from the front, once that has several designs. patience: populations without a better design
     after which a new population starts, 0 never. rate: chance of each entry to change, 0 takes 1 / entries.
     crossover: share of children with two parents. children: bred for each one proposed."""
@@ -59,8 +59,8 @@ class NASEvolution:
     def __init__(self, view: SearchView, options: NASEvolutionOptions) -> None:
         self._options = options
         budget = view.evaluations or 10_000
-        self._population = options.population or int(np.clip(budget // 10, 20, 50))
-        self.batch = max(1, min(self._population, int(np.clip(budget // 40, 8, 100))))
+        self._population = options.population or int(np.clip(budget // 30, 50, 100))
+        self.batch = max(1, self._population // 4)  # larger batches would let a whole population die at once
         self._pool = Pool(view)
         self._born = 0  # designs told when the living population began
         self._still = 0  # designs told since the front last changed
@@ -68,7 +68,7 @@ class NASEvolution:
     def ask(self, n: int, rng: np.random.Generator) -> Designs:
         pool, o = self._pool, self._options
         if pool.told < self._population:
-            return pool.view.repair(start(pool, n, rng))
+            return pool.view.repair(start(pool, n, self._population, rng))
         if pool.told - self._born < self._population:
             return pool.fresh(n, rng, lambda count: pool.space.sample(count, rng), None, 1)
         weights = pool.directions(n, rng)

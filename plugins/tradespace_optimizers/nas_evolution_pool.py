@@ -125,10 +125,12 @@ class Pool:
         return both if len(both) else spare.take(slice(0, 1))
 
 
-def start(pool: Pool, n: int, rng: np.random.Generator) -> Designs:
-    """The first designs: plain ones, the evaluator's suggestions, then random ones."""
+def start(pool: Pool, n: int, population: int, rng: np.random.Generator) -> Designs:
+    """The first designs: the evaluator's suggestions and a spread of the plain ones (a fifth of the population at most,
+    so that it does not begin as a clan), then random ones."""
     space, told = pool.space, pool.told
     named = pool.view.suggestions() if pool.view.suggestions is not None else {}
-    plain = space.concat([*(d.take(slice(0, 1)) for d in named.values()), space.homogeneous()])
-    first = plain.take(slice(told, told + n))
+    plain = space.homogeneous()
+    some = np.unique(np.linspace(0, len(plain) - 1, max(2, population // 5)).astype(np.intp))
+    first = space.concat([*(d.take(slice(0, 1)) for d in named.values()), plain.take(some)]).take(slice(told, told + n))
     return space.concat([first, space.sample(n - len(first), rng)])

@@ -72,7 +72,7 @@ class TinyNAS:
         model = self._pool.model if options.children > 1 else None
         self._spaces = Spaces(view.space, outer, keep, end, limit, budget, options.top, model)
         self._islands = single
-        self.batch = max(1, min(options.population, int(np.clip(budget // 30, 8, 100))))
+        self.batch = max(1, min(options.population // 4, budget // 30))
 
     def ask(self, n: int, rng: np.random.Generator) -> Designs:
         pool, spaces = self._pool, self._spaces
