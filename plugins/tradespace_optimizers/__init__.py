@@ -16,6 +16,8 @@ def tradespace_optimizers() -> dict[str, str]:
         "random": "tradespace_optimizers.random_search:RandomSearch",
         "exhaustive": "tradespace_optimizers.exhaustive:Exhaustive",
         "chain_exact": "tradespace_optimizers.chain_exact:ChainExact",
+        "milp": "tradespace_optimizers.chain_milp:MILP",
+        "cpsat": "tradespace_optimizers.chain_cpsat:CPSAT",
         "nsga2": "tradespace_optimizers.pymoo_family:NSGA2",
         "nsga3": "tradespace_optimizers.pymoo_family:NSGA3",
         "unsga3": "tradespace_optimizers.pymoo_family:UNSGA3",
