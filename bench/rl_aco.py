@@ -120,7 +120,7 @@ def _random_workflow(n: int, seed: int) -> Mapping[str, Any]:
 
 def workflow_cells(seeds: int) -> Iterator[Cell]:
     for seed in range(min(seeds, 3)):
-        for file in sorted(REAL.glob("*.json.gz")):
+        for file in sorted(REAL.glob("*.json.gz"), key=lambda f: f.stat().st_size):
             for target in ("processors-3", "processors-4", "processors-8"):
                 for scale in (1, 10, 100):
                     for affine in (False, True):
