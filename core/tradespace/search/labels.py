@@ -13,7 +13,7 @@ outgrows its budget, labels that share a cell of a grid are merged:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ Rows = NDArray[np.intp]
 _WORK = {1: 4e7, 2: 2e7, 3: 1.2e7, 4: 2.6e6, 5: 4e5}  # candidates compared in about a second, by quantities
 _FEWER = 2e5
 _BISECTIONS = 20
+_ALL = 2**62
 _HUGE = 1e290
 
 
@@ -63,9 +64,20 @@ class ChainArrays:
         return np.where(np.isfinite(level), level, -np.inf)
 
     def label_budget(self) -> int:
-        """Labels per state that keep the work near a second (20 to 20,000)."""
+        """Labels per class of states that keep the work near a second (20 to 20,000)."""
         n, states, quantities = self.unary.shape
-        return int(np.clip(_WORK.get(quantities, _FEWER) / (n * states * states), 20, 20_000))
+        classes = [(source.max() + 1) * (dest.max() + 1) for source, dest in self.classes()]
+        work = sum(classes) + n * states
+        return int(np.clip(_WORK.get(quantities, _FEWER) / work, 20, 20_000))
+
+    def classes(self) -> list[tuple[Rows, Rows]]:
+        """Per link (n - 1): the class of every state as source and as destination. States of one class have equal
+        pair terms, so one set of labels serves them all (3 sets instead of 9 for 3 devices in 3 precisions)."""
+        n, states = self.unary.shape[:2]
+        if self.pair is None:
+            return [(np.zeros(states, np.intp), np.zeros(states, np.intp))] * (n - 1)
+        turned = np.swapaxes(self.pair, 1, 2)
+        return [(_class(self.pair[i]), _class(turned[i])) for i in range(n - 1)]
 
 
 @dataclass(frozen=True)
@@ -138,21 +150,20 @@ def label_front(
     known = np.empty((0, m)) if known is None else known
     known = np.pad(known, ((0, 0), (0, q - m)), constant_values=-_HUGE)  # what a known design uses does not matter
     step = _Step(merge, scale, budget, np.log1p(epsilon) / n if epsilon else 0.0)
-    harmless = chain.harmless()
-    values, state = chain.unary[0], np.arange(states)
-    keep = np.flatnonzero((values + rest[0] <= ceiling).all(axis=1))
-    values, state = values[keep], state[keep]
-    stages: list[tuple[Rows, Rows]] = [(keep, state)]
-    slack = 0.0
+    links = [*chain.classes(), (np.zeros(states, np.intp),) * 2]
+    labels, slack = _Labels.first(chain), 0.0
+    labels, widest = _pool(chain, 0, labels, links[0][0], rest[0], ceiling, known, replace(step, budget=_ALL))
+    stages, harmless = [(labels.parent, labels.state)], chain.harmless()
     for i in range(1, n):
-        values = np.maximum(values, harmless[i - 1])
-        values, parent, state, widest = _extend(chain, i, values, state, rest[i], ceiling, known, step)
-        stages.append((parent, state))
+        labels = replace(labels, values=np.maximum(labels.values, harmless[i - 1]))
+        labels = _cross(chain, i, labels, links[i - 1])
+        labels, widest = _pool(chain, i, labels, links[i][0], rest[i], ceiling, known, step)
+        stages.append((labels.parent, labels.state))
         slack += widest
-    final = nondominated(values[:, :m])
+    final = nondominated(labels.values[:, :m])
     paths = _paths(stages, np.flatnonzero(final))
     grain = float(np.expm1(slack)) if merge == "design" and bool((chain.unary >= 0).all()) else slack
-    return LabelFront(values[final], paths, grain)
+    return LabelFront(labels.values[final], paths, grain)
 
 
 @dataclass(frozen=True)
@@ -163,33 +174,59 @@ class _Step:
     width: float
 
 
-def _extend(
-    chain: ChainArrays,
-    i: int,
-    values: Array,
-    state: Rows,
-    rest: Array,
-    ceiling: Array,
-    known: Array,
-    step: _Step,
-) -> tuple[Array, Rows, Rows, float]:
-    """Labels of stage i from those of stage i - 1: (values, parent, state, widest cell)."""
-    kept: list[tuple[Array, Rows, Rows]] = []
-    widest = 0.0
-    for t in range(chain.unary.shape[1]):
-        new = values + chain.unary[i, t]
+@dataclass(frozen=True)
+class _Labels:
+    """``values`` (L, Q), ``parent`` (L,) row in the stage before, ``state`` (L,)."""
+
+    values: Array
+    parent: Rows
+    state: Rows
+
+    @classmethod
+    def first(cls, chain: ChainArrays) -> _Labels:
+        states = np.arange(chain.unary.shape[1])
+        return cls(chain.unary[0], states, states)
+
+
+def _cross(chain: ChainArrays, i: int, labels: _Labels, link: tuple[Rows, Rows]) -> _Labels:
+    """Labels of entry i in each state from those of entry i - 1: for every class of destinations the link's terms are
+    added and what is dominated is dropped, before the class's states add their own."""
+    source, dest = link
+    parts = []
+    for h in range(int(dest.max()) + 1):
+        inside = np.flatnonzero(dest == h)
+        values = labels.values
         if chain.pair is not None:
-            new = new + chain.pair[i - 1, state, t]
-        rows = np.flatnonzero((new + rest[t] <= ceiling).all(axis=1))
-        ahead = known - rest[t]  # first, so that a label equal to one is dropped too
-        mask = nondominated(np.concatenate([ahead, new[rows]]))[len(ahead) :]
-        rows = rows[mask]
-        new = new[rows]
+            values = values + chain.pair[i - 1, labels.state, inside[0]]
+        rows = np.flatnonzero(nondominated(values)) if source.max() > 0 else np.arange(len(values))
+        new = values[rows][None] + chain.unary[i, inside][:, None]
+        parts.append((new.reshape(-1, new.shape[-1]), np.tile(rows, len(inside)), np.repeat(inside, len(rows))))
+    return _Labels(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _pool(
+    chain: ChainArrays, i: int, labels: _Labels, classes: Rows, rest: Array, ceiling: Array, known: Array, step: _Step
+) -> tuple[_Labels, float]:
+    """What is worth keeping of the labels of entry i, by class of states: (labels, widest cell)."""
+    kept, widest = [], 0.0
+    for c in range(int(classes.max()) + 1):
+        first = int(np.argmax(classes == c))  # what is ahead is the same for a class
+        rows = np.flatnonzero((classes[labels.state] == c) & (labels.values + rest[first] <= ceiling).all(axis=1))
+        ahead = known - rest[first]  # first, so that a label equal to one is dropped too
+        new = labels.values[rows]
+        mask = nondominated(np.concatenate([ahead, new]))[len(ahead) :]
+        rows, new = rows[mask], new[mask]
         if len(rows) > step.budget or step.width:
             new, chosen, width = _merge(new, step)
             rows, widest = rows[chosen], max(widest, width)
-        kept.append((new, rows, np.full(len(rows), t)))
-    return (*(np.concatenate(part) for part in zip(*kept, strict=True)), widest)  # type: ignore[return-value]
+        kept.append(_Labels(new, labels.parent[rows], labels.state[rows]))
+    values, parent, state = (np.concatenate([getattr(k, name) for k in kept]) for name in ("values", "parent", "state"))
+    return _Labels(values, parent, state), widest
+
+
+def _class(rows: Array) -> Rows:
+    """``(S,)`` the class of each row of (S, ...): equal rows, equal class."""
+    return np.unique(rows.reshape(len(rows), -1), axis=0, return_inverse=True)[1].ravel()
 
 
 def _merge(values: Array, step: _Step) -> tuple[Array, Rows, float]:
