@@ -4,6 +4,12 @@ A reconstruction, not the published algorithm: of arXiv 2602.06057v3 only the ab
 All constants, moves and the form of the momentum are ours. Many chains anneal at once, each along a Dirichlet
 direction through the normalised objectives. Non-dominated designs go to an archive, to which chains return; moves
 remember what they gained; temperatures fall geometrically over the budget and rise when the archive stands still.
+
+What each part is worth, without the warm start (bench/optimizers.py, 20 seeds, Wilcoxon with Holm; first the default
+problem at 2,000 and 10,000 designs, then the mean over it and four chains at 2,000): momentum +0.0016 (p 0.02),
++0.0001 (p 0.01), +0.014; archive guidance +0.006, +0.0015, +0.016; block moves +0.008, +0.003, +0.004. Annealing
+against pure descent is neutral but for capped chains (+0.009, p 0.04), and reheating never starts while the archive
+still grows, which is nearly always. NSGA-II with the same plain designs first: -0.024, -0.015, -0.063.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
-from tradespace.search.archive import Archive
+from tradespace.search.archive import Archive, contains
 from tradespace.search.contract import SearchView
 from tradespace_optimizers import pgsam_chains as chains
 from tradespace_optimizers import pgsam_moves as moves
@@ -29,7 +35,7 @@ Rows = NDArray[np.intp]
 Rng = np.random.Generator
 
 _BUDGET = 10_000  # designs that cooling spans where the budget is not a number of designs
-_REMEMBERED = 100_000  # latest digests that are not asked again
+_REMEMBERED = 1_000_000  # designs that are not asked again
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class PGSAM:
         self._queue = plain.take(slice(0, 0))  # relaxed designs still to be priced
         self._low, self._high = np.full(m, np.inf), np.full(m, -np.inf)
         self._scale = chains.scale_of(self._archive, np.zeros(m), np.ones(m), options.corner)
-        self._seen: NDArray[np.uint64] = np.empty(0, np.uint64)
+        self._seen: NDArray[np.uint64] = np.empty(0, np.uint64)  # sorted digests
         self._told = self._turn = self._still = 0
         self._t0, self._heat = 0.0, 1.0
 
@@ -111,7 +117,7 @@ class PGSAM:
         digest = designs.digest
         again = np.ones(len(digest), bool)
         again[np.unique(digest, return_index=True)[1]] = False
-        again = np.flatnonzero(again | np.isin(digest, self._seen))
+        again = np.flatnonzero(again | contains(self._seen, digest))
         if not len(again):
             return designs
         columns = {name: block.copy() for name, block in designs.columns.items()}
@@ -161,7 +167,9 @@ class PGSAM:
         self._low = np.minimum(self._low, scores.objectives.min(axis=0))
         self._high = np.maximum(self._high, scores.objectives.max(axis=0))
         self._scale = chains.scale_of(self._archive, self._low, self._high, self._options.corner)
-        self._seen = np.concatenate([self._seen, designs.digest])[-_REMEMBERED:]
+        if len(self._seen) < _REMEMBERED:
+            new = np.sort(designs.digest)
+            self._seen = np.insert(self._seen, np.searchsorted(self._seen, new), new)
         self._told += len(designs)
         if self._chains is None:
             self._gather(codes, scores, rng)

@@ -20,7 +20,7 @@ Rng = np.random.Generator
 
 _PENALTY = (0.05, 1.0)  # energy of a relative violation of 1, in ranges of the front: from and to over the chains
 _MEDIAN_ACCEPTED = 0.8  # share of median worsening moves that the first temperature accepts
-_POOL = 2000  # archive members that a returning chain looks at
+_POOL = 300  # archive members that a returning chain looks at
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def directions(count: int, m: int, rng: Rng) -> Array:
 
 
 def best_for(weights: Array, objectives: Array, violation: Array, scale: Scale, rng: Rng) -> Rows:
-    """For each direction the row of least energy, among at most 2,000 random rows."""
+    """For each direction the row of least energy, among at most 300 random rows."""
     pool = np.arange(len(objectives))
     if len(pool) > _POOL:
         pool = np.sort(rng.choice(len(pool), _POOL, replace=False))

@@ -70,7 +70,7 @@ class Archive:
         """Rows whose designs are not known yet, each design once."""
         digest = designs.digest[rows]
         first = np.sort(np.unique(digest, return_index=True)[1])
-        return np.asarray(rows[first][~np.isin(digest[first], known)])
+        return np.asarray(rows[first][~contains(known, digest[first])])
 
     def _keep(
         self,
@@ -97,6 +97,14 @@ class Archive:
             violation,
             feasible,
         )
+
+
+def contains(known: NDArray[np.uint64], digests: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which digests are in the sorted array ``known``."""
+    if not len(known):
+        return np.zeros(len(digests), bool)
+    place = np.minimum(np.searchsorted(known, digests), len(known) - 1)
+    return np.asarray(known[place] == digests)
 
 
 def concat_scores(a: Scores, b: Scores) -> Scores:
