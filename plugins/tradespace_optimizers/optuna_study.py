@@ -67,6 +67,7 @@ class OptunaSearch:
             for row, values, broken in zip(codes, self._values(scores), violation, strict=True):
                 self._study.enqueue_trial({name: _value(kind, x) for (name, kind), x in zip(names, row, strict=True)})
                 trial = self._study.ask(self._distributions)
+                _ = trial.relative_params  # where samplers note a trial's generation; fixed values alone skip it
                 trial.set_user_attr(_VIOLATION, float(broken))
                 self._study.tell(trial, [float(v) for v in values])
 
