@@ -1,7 +1,8 @@
 """Optimizers at equal evaluations: median hypervolume, spread, significance, ablations of pgsam, overhead per design.
 
-    python bench/optimizers.py            20 seeds, 2,000 and 10,000 evaluations (about half an hour on 2 cores)
-    python bench/optimizers.py --quick    5 seeds, 2,000 evaluations (about two minutes)
+    python bench/optimizers.py            5 seeds, 2,000 evaluations, chains of 24 (about a minute)
+    python bench/optimizers.py --full     20 seeds, 2,000 and 10,000 evaluations, chains of 24 and 48 (half an hour)
+    python bench/optimizers.py --quick    the default problem only
 
 Problems: the default one (llama-3.2-1b on laptop: energy, latency, loss) and random operator chains (tests/support).
 "cold" is pgsam without the relaxed chain: what it does where no structure is known. All ablations are of "cold".
@@ -62,13 +63,13 @@ class Timed:
         return self.inner.structure()
 
 
-def problems(quick: bool) -> Iterator[tuple[str, Any, list[str]]]:
+def problems(full: bool, quick: bool = False) -> Iterator[tuple[str, Any, list[str]]]:
     from tradespace.plugins import registry
     from tradespace.settings import Setting, bind
 
     yield "default", bind(Setting("llama-3.2-1b", "laptop"), registry()).evaluator, ["energy", "latency", "loss"]
-    for n in (24,) if quick else (24, 48):
-        for kind in KINDS:
+    for n in (24, 48) if full else (24,):
+        for kind in () if quick else KINDS:
             yield f"{kind} {n}", Chain(1, n, kind=kind), ["latency", "energy", "loss"]
 
 
@@ -135,7 +136,7 @@ def small_budget(seeds: int) -> None:
     """Optuna needs milliseconds a design: 300 evaluations."""
     variants = [*SMALL, "optuna_nsga2"]
     extended = {"optuna_nsga2": ("optuna_nsga2", {"homogeneous": True})}
-    name, evaluator, objectives = next(problems(True))
+    name, evaluator, objectives = next(problems(False))
     volumes, overhead = {}, {}
     for variant in variants:
         optimizer, options = extended.get(variant) or VARIANTS[variant]
@@ -152,19 +153,20 @@ def small_budget(seeds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--evaluations", type=int, nargs="*", default=[])
     given = parser.parse_args()
-    seeds = given.seeds or (5 if given.quick else 20)
-    for evaluations in given.evaluations or ([2000] if given.quick else [2000, 10_000]):
+    seeds = given.seeds or (20 if given.full else 5)
+    for evaluations in given.evaluations or ([2000, 10_000] if given.full else [2000]):
         results = []
-        for name, evaluator, objectives in problems(given.quick):
+        for name, evaluator, objectives in problems(given.full, given.quick):
             volumes, overhead, bound = measure(evaluator, objectives, list(VARIANTS), evaluations, seeds)
             table(f"{name}, {evaluations} evaluations, {seeds} seeds", volumes, overhead, bound)
             sys.stdout.flush()
             results.append(volumes)
         overall(results)
-    small_budget(min(seeds, 5))
+    small_budget(5)
 
 
 if __name__ == "__main__":
