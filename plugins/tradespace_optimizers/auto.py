@@ -25,6 +25,8 @@ from tradespace_optimizers.supports import Supports
 
 Rng = np.random.Generator
 
+_POPULATION = 40  # of libraries' algorithms; 100, their default, is too many for a few thousand designs
+_SMS = 3  # objectives at which hypervolume contributions are worth their cost: DTLZ4 is lost without
 _ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
 
 
@@ -99,15 +101,14 @@ def _continuous(view: SearchView) -> Chosen:
     if count == 1:
         options: Any = family.UNSGA3.Options(pop_size=_POPULATION, homogeneous=True)
         return Chosen("unsga3", "one objective, real variables", lambda: family.UNSGA3(view, options))
-    if count <= _SMS:
+    if count == 2:
+        options = family.NSGA2.Options(pop_size=_POPULATION, homogeneous=True)
+        return Chosen("nsga2", "two objectives, real variables", lambda: family.NSGA2(view, options))
+    if count == _SMS:
         options = family.SMSEMOA.Options(pop_size=_POPULATION, homogeneous=True)
-        return Chosen("sms_emoa", f"{count} objectives, real variables", lambda: family.SMSEMOA(view, options))
+        return Chosen("sms_emoa", "three objectives, real variables", lambda: family.SMSEMOA(view, options))
     options = family.NSGA3.Options(pop_size=100, homogeneous=True)
     return Chosen("nsga3", f"{count} objectives, real variables", lambda: family.NSGA3(view, options))
-
-
-_POPULATION = 40
-_SMS = 3  # objectives up to which hypervolume contributions are cheap
 
 
 def _unstructured(view: SearchView) -> Chosen:

@@ -88,8 +88,8 @@ class LearnedChain:
         if isinstance(entries, str):
             self._give_up(entries)
             return
-        most = int(options.share * self._budget)
-        self._forms = [form for form in forms_of(entries) if self._needed(form.parameters) <= most]
+        self._most = int(options.share * self._budget)
+        self._forms = [form for form in forms_of(entries) if self._needed(form.parameters) <= self._most]
         if not any(form.pairs for form in self._forms):
             self._give_up("the budget is too small to learn a chain of this length")
 
@@ -100,7 +100,8 @@ class LearnedChain:
         return 4 * self._options.crossings if self.holds is None else _BATCH
 
     def _needed(self, parameters: int) -> int:
-        return int(_SPARE * parameters) + self._options.held
+        """Told designs before a fit: a crossing's fourth row repeats what three say."""
+        return int(_SPARE * parameters) + 2 * self._options.crossings + self._options.held
 
     # -- ask ----------------------------------------------------------------------------------------------------------
 
@@ -171,7 +172,11 @@ class LearnedChain:
         values = np.concatenate([_quantities(s) for s in self._scores])[:, self._columns]
         state = self._entries.state(self._entries.codes(designs))
         while self._forms and self._needed(self._forms[0].parameters) <= self._told:
-            found = fit(self._entries, self._forms.pop(0), state, values, self._options.held)
+            found = fit(self._entries, self._forms[0], state, values, self._options.held)
+            if found is None and self._told + self._options.held <= self._most:
+                self._next = self._told + self._options.held  # the rows do not determine the sums yet
+                return
+            self._forms.pop(0)
             if found is not None and found.errors.max() <= self._options.tolerance:
                 self._solve(found, rng)
                 return

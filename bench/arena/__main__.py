@@ -1,0 +1,46 @@
+"""Command line of the arena."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[name] = "1"  # one core a run, so that the clock compares like with like
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.arena", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=80.0, help="no run starts later than this")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="instances whose name contains one of these words, comma between")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "arena")
+    parser.add_argument("--page", type=Path, default=ROOT / "studies" / "optimizers")
+    parser.add_argument("--report", action="store_true", help="write the page from what has finished")
+    arguments = parser.parse_args()
+
+    from bench.arena.cells import cells
+    from bench.arena.instances import all_instances
+    from bench.arena.page import write
+    from bench.arena.runner import run
+
+    words = [word for word in arguments.only.split(",") if word]
+    line = all_instances(lambda name: not words or any(word in name for word in words))
+    for name, reason in line.skipped.items():
+        print(f"skipped {name}: {reason}")
+    if not arguments.report:
+        plan = list(cells(line.instances, arguments.seeds))
+        done, left = run(plan, arguments.out, jobs=arguments.jobs, minutes=arguments.minutes)
+        print(f"{done} runs finished now, {left} left; run again to go on")
+    print(f"written: {write(arguments.out, arguments.page, line)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,266 @@
+"""studies/optimizers/README.md and its pictures, written from the results file and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from bench.arena import analysis
+from bench.arena.cells import BUDGETS, HUGE, LARGE, SLOW, TRIALS
+from bench.arena.curves import curves
+from bench.arena.instances import Line
+from bench.arena.peers import PEERS
+from bench.arena.runner import References, Result, load, quality
+
+CURVES = ("sum 48", "capped 48", "bottleneck 48", "coupled 48", "llama-3.2-1b on laptop", "zdt1")
+DRAWN = ("auto", "auto declared", "pgsam", "archive local search", "pymoo nsga2", "pymoo age_moea2")
+TARGETS: Mapping[str, tuple[float, float]] = {
+    "sum 24": (0.97, 0.993),
+    "sum 48": (0.93, 0.99),
+    "capped 24": (0.90, 0.96),
+    "capped 48": (0.75, 0.93),
+    "bottleneck 24": (0.94, 0.985),
+    "bottleneck 48": (0.87, 0.955),
+    "coupled 24": (0.95, 0.99),
+    "coupled 48": (0.90, 0.965),
+}
+"""What the black-box searches are to reach at 2,000 and 10,000 evaluations."""
+
+
+def write(folder: Path, page: Path, line: Line) -> Path:
+    """The page, from what has finished; returns its path."""
+    results = list(load(folder / "results.jsonl").values())
+    references = References(folder / "references")
+    names = [n for n in line.instances if any(r.cell.instance == n for r in results)]
+    single = frozenset(n for n in names if len(line.instances[n].objectives) == 1)
+    best = {n: _best(n, references, results, n in single) for n in names}
+    results = [r for r in results if r.cell.instance in best]
+    tables = analysis.tables(results, best, single)
+    page.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(results, best, single, page)
+    text = "\n\n".join(part for part in _parts(line, results, tables, names, pictures) if part)
+    target = page / "README.md"
+    target.write_text(text + "\n", encoding="utf-8")
+    return target
+
+
+def _best(name: str, references: References, results: Sequence[Result], single: bool) -> float:
+    """The best front known, all runs merged: its hypervolume, or the least value."""
+    value = quality(references.best(name), references.bounds(name))
+    ran = [r.volumes[-1] for r in results if r.cell.instance == name and -1 in r.volumes]
+    return min([value, *ran]) if single else max([value, *ran])
+
+
+def _pictures(results: Sequence[Result], best: Mapping[str, float], single: frozenset[str], page: Path) -> list[str]:
+    names = []
+    for instance in CURVES:
+        if instance not in best or instance in single:
+            continue
+        lines = {o: analysis.curve(results, instance, o, best[instance]) for o in DRAWN}
+        lines = {o: points for o, points in lines.items() if len(points) > 1}
+        if lines:
+            name = f"{instance.replace(' ', '-').replace('.', '-')}.svg"
+            (page / name).write_text(curves(instance, lines), encoding="utf-8")
+            names.append(name)
+    return names
+
+
+def _parts(
+    line: Line,
+    results: Sequence[Result],
+    tables: Mapping[str, analysis.Table],
+    names: Sequence[str],
+    pictures: Sequence[str],
+) -> list[str]:
+    parts = [
+        "# Optimizers",
+        "<!-- Written by `make arena`; edit bench/arena instead. -->",
+        _intro(results, names, line),
+    ]
+    parts += [_summary(tables, line), _targets(tables)]
+    if pictures:
+        parts += ["## Anytime", *(f"![{name}]({name})" for name in pictures)]
+    parts += [_verdicts(tables, line), _losses(tables, line)]
+    parts += [_full(table, line) for _, table in sorted(tables.items(), key=lambda item: _order(item[0]))]
+    return [*parts, _ran(results, line), _notes(results), _errors(tables)]
+
+
+def _order(budget: str) -> tuple[bool, float]:
+    return budget.endswith(" s"), float(budget.split(" ")[0].replace(",", ""))
+
+
+def _intro(results: Sequence[Result], names: Sequence[str], line: Line) -> str:
+    seeds = len({r.cell.seed for r in results})
+    text = (
+        f"{len(results):,} runs on {len(names)} instances, up to {seeds} seeds (the last section says how many each"
+        " cell has). Scores are hypervolumes over that of the exact front where it is known (kind sum, ZDT, DTLZ), else"
+        " of the best front known: all runs merged, and long runs with other seeds. One objective: best known value"
+        " over value. The box is fixed before the first run: nadir + 10 % of the reference front. Everything that an"
+        " optimizer priced within its budget counts, whether it kept it or not.\n\n"
+        "`auto` and `pgsam` see prices alone; `auto declared`, `pgsam declared` and `chain_exact declared` also what"
+        " the evaluator declares (sums, lower bounds, limits, constructive plans). `auto` on black boxes tests whether"
+        " prices add up and learns them where they do: that is learned structure, tested, not structure-free search;"
+        " `pgsam` is. Peers are used as their own documentation shows, with default settings and populations of 100."
+        " In ZDT and DTLZ every second variable is turned round, because their fronts otherwise lie where all but a"
+        " few variables are at their lower bounds, and where some optimizers begin."
+    )
+    if line.skipped:
+        text += "\n\nNot built here: " + "; ".join(f"{n} ({reason})" for n, reason in line.skipped.items()) + "."
+    return text
+
+
+def _deployment(table: analysis.Table, line: Line, *, discrete: bool) -> list[str]:
+    return [n for n in table.instances if n in line.instances and line.instances[n].deployment == discrete]
+
+
+def _summary(tables: Mapping[str, analysis.Table], line: Line) -> str:
+    """Mean rank and mean score per optimizer and budget over the instances that all listed optimizers ran."""
+    blocks = []
+    for discrete, title in ((True, "Discrete deployment instances"), (False, "ZDT and DTLZ")):
+        rows: dict[str, list[str]] = {}
+        heads = []
+        for budget in (f"{b:,} evaluations" for b in (*BUDGETS, LARGE)):
+            table = tables.get(budget)
+            if table is None:
+                continue
+            instances = _deployment(table, line, discrete=discrete)
+            fields = _common(table, instances)
+            if not fields[0]:
+                continue
+            heads.append(f"{budget} ({len(fields[0])} instances)")
+            ranks = analysis.mean_ranks(table, *fields)
+            for optimizer in fields[1]:
+                score = np.mean([table.median(i, optimizer) for i in fields[0]])
+                cells = rows.setdefault(optimizer, [])
+                cells += ["-"] * (len(heads) - 1 - len(cells))
+                cells.append(f"{ranks.get(optimizer, float('nan')):.2f} / {score:.3f}")
+        if heads:
+            lines = [f"| optimizer | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
+            lines += [f"| {o} | {' | '.join(c + ['-'] * (len(heads) - len(c)))} |" for o, c in rows.items()]
+            blocks.append(f"**{title}**: mean rank / mean of median scores.\n\n" + "\n".join(lines))
+    return "## Summary\n\n" + "\n\n".join(blocks)
+
+
+def _common(table: analysis.Table, instances: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Instances and optimizers that form a full rectangle: optimizers that ran on most of the instances."""
+    count = {o: sum((i, o) in table.scores for i in instances) for i in instances for o in table.optimizers(i)}
+    most = max(count.values(), default=0)
+    chosen = [o for o, k in count.items() if k >= 0.8 * most]
+    full = [i for i in instances if all((i, o) in table.scores for o in chosen)]
+    return full, chosen
+
+
+def _targets(tables: Mapping[str, analysis.Table]) -> str:
+    lines = [
+        "## The eight chains against their targets",
+        "Median (least) over seeds, 2,000 / 10,000 evaluations.",
+        "| instance | target | pgsam | auto | auto declared | archive local search | pymoo nsga2 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for instance, (low, high) in TARGETS.items():
+        cells = [f"{low} / {high}"]
+        for optimizer in ("pgsam", "auto", "auto declared", "archive local search", "pymoo nsga2"):
+            pair = []
+            for budget in ("2,000 evaluations", "10,000 evaluations"):
+                runs = tables[budget].scores.get((instance, optimizer)) if budget in tables else None
+                pair.append(f"{np.median(list(runs.values())):.3f} ({min(runs.values()):.3f})" if runs else "-")
+            cells.append(" / ".join(pair))
+        lines.append(f"| {instance} | {' | '.join(cells)} |")
+    return "\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:])
+
+
+def _verdicts(tables: Mapping[str, analysis.Table], line: Line) -> str:
+    blocks = []
+    for budget, table in sorted(tables.items(), key=lambda item: _order(item[0])):
+        for discrete in (True, False):
+            instances = _deployment(table, line, discrete=discrete)
+            found = analysis.verdicts(table, "auto", [p for p in PEERS if p not in SLOW], instances)
+            if found:
+                what = "deployment instances" if discrete else "ZDT and DTLZ"
+                lines = [f"**{budget}, {what}**", "", "| peer | wins | draws | losses | largest median deficit |"]
+                lines.append("| --- | ---: | ---: | ---: | --- |")
+                for v in found:
+                    deficit = f"{v.worst:.3f} on {v.where}" if v.worst else "none"
+                    lines.append(f"| {v.peer} | {v.wins} | {v.draws} | {v.losses} | {deficit} |")
+                blocks.append("\n".join(lines))
+    if not blocks:
+        return ""
+    head = (
+        "## `auto` (black box) against each peer\n\nWilcoxon's signed-rank test over common seeds per instance, p-values"
+        " of a table adjusted by Holm, level 0.05. Fewer than six common seeds cannot be significant and count as draws."
+    )
+    return "\n\n".join([head, *blocks])
+
+
+def _losses(tables: Mapping[str, analysis.Table], line: Line) -> str:
+    lines = []
+    for budget, table in sorted(tables.items(), key=lambda item: _order(item[0])):
+        for instance, (gap, peer) in analysis.deficits(table, "auto", list(PEERS), table.instances).items():
+            limit = 0.01 if line.instances[instance].deployment else 0.02
+            if gap < -limit:
+                ours = table.median(instance, "auto")
+                lines.append(f"| {budget} | {instance} | {ours:.3f} | {peer} {ours - gap:.3f} |")
+    if not lines:
+        return "## Where `auto` loses\n\nNowhere by more than 0.01 (0.02 on ZDT and DTLZ) in the median."
+    head = "## Where `auto` loses\n\nMedian below the best peer by more than 0.01 (0.02 on ZDT and DTLZ).\n\n"
+    return head + "\n".join(["| budget | instance | auto | best peer |", "| --- | --- | ---: | --- |", *lines])
+
+
+def _full(table: analysis.Table, line: Line) -> str:
+    optimizers = list(dict.fromkeys(o for i in table.instances for o in table.optimizers(i)))
+    lines = [f"| instance | {' | '.join(optimizers)} |", f"| --- |{' ---: |' * len(optimizers)}"]
+    for instance in (n for n in line.instances if n in table.instances):
+        cells = []
+        for optimizer in optimizers:
+            runs = list(table.scores.get((instance, optimizer), {}).values())
+            if not runs:
+                cells.append("-")
+                continue
+            low, middle, high = np.quantile(runs, [0.25, 0.5, 0.75])
+            cells.append(f"{middle:.3f} ±{(high - low) / 2:.3f}")
+        lines.append(f"| {instance} | {' | '.join(cells)} |")
+    return f"## {table.budget}\n\nMedian ± half of the interquartile range.\n\n" + "\n".join(lines)
+
+
+def _ran(results: Sequence[Result], line: Line) -> str:
+    """Number of seeds per instance, budget and optimizer: nothing is left unsaid."""
+    count: dict[tuple[str, str], dict[str, int]] = {}
+    for r in results:
+        budget = f"{r.cell.evaluations:,}" if r.cell.evaluations else f"{r.cell.seconds:g} s"
+        row = count.setdefault((r.cell.instance, budget), {})
+        row[r.cell.optimizer] = row.get(r.cell.optimizer, 0) + 1
+    lines = ["| instance | budget | seeds by optimizer |", "| --- | --- | --- |"]
+    for (instance, budget), row in sorted(count.items(), key=lambda item: list(line.instances).index(item[0][0])):
+        groups: dict[int, list[str]] = {}
+        for optimizer, seeds in row.items():
+            groups.setdefault(seeds, []).append(optimizer)
+        text = "; ".join(f"{seeds}: {', '.join(who)}" for seeds, who in sorted(groups.items(), reverse=True))
+        lines.append(f"| {instance} | {budget} | {text} |")
+    head = (
+        "## What was run\n\nOptimizers whose course does not depend on the budget (random, local search, pymoo's nsga2,"
+        f" sms_emoa, age_moea2) ran once with the longest one, which holds the shorter. Planned: 20 seeds; 10,000"
+        f" evaluations where shown; 50,000 and runs by the clock on {', '.join(HUGE)}; Optuna on {', '.join(TRIALS)}"
+        " with 500 evaluations and 5 seeds, since a trial takes it 4 to 400 ms. What is missing had not finished."
+    )
+    return head + "\n\n" + "\n".join(lines)
+
+
+def _notes(results: Sequence[Result]) -> str:
+    """What auto chose where."""
+    chosen: dict[str, dict[str, None]] = {}
+    for r in results:
+        if r.cell.optimizer.startswith("auto") and r.note:
+            what = r.note.removeprefix("auto: ").split(";")[0]
+            chosen.setdefault(f"{r.cell.optimizer}: {what}", {})[r.cell.instance] = None
+    lines = [f"- {what}: {', '.join(where)}" for what, where in sorted(chosen.items())]
+    return "## What `auto` chose\n\n" + "\n".join(lines) if lines else ""
+
+
+def _errors(tables: Mapping[str, analysis.Table]) -> str:
+    reasons: dict[str, dict[str, None]] = {}
+    for table in tables.values():
+        for (instance, optimizer), reason in table.errors.items():
+            reasons.setdefault(f"{optimizer}: {reason}", {})[instance] = None
+    lines = [f"- {reason} ({', '.join(where)})" for reason, where in reasons.items()]
+    return "## Could not run\n\n" + "\n".join(lines) if lines else ""

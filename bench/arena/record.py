@@ -1,0 +1,75 @@
+"""What a run priced and when: the same account for every optimizer, ours or a library's."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.designs import Designs
+from tradespace.problem import Problem, Scores
+from tradespace.search.indicators import nondominated
+
+Array = NDArray[np.float64]
+
+
+class Spent(Exception):
+    """The budget of a run is used up."""
+
+
+@dataclass
+class Record:
+    """Feasible minimised objectives of everything that was priced within the budget, in order."""
+
+    problem: Problem
+    evaluations: int | None = None
+    seconds: float | None = None
+    started: float = field(default_factory=time.perf_counter)
+    counts: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    fronts: list[Array] = field(default_factory=list)  # feasible objectives of each batch
+    total: int = 0
+
+    def add(self, scores: Scores) -> None:
+        """Rows beyond the budget are cut off."""
+        now = time.perf_counter() - self.started
+        room = np.inf if self.evaluations is None else self.evaluations - self.total
+        if room <= 0 or (self.seconds is not None and now > self.seconds):
+            return
+        rows = slice(0, int(min(room, len(scores.objectives))))
+        self.total += len(scores.objectives[rows])
+        self.counts.append(self.total)
+        self.times.append(now)
+        self.fronts.append(scores.objectives[rows][scores.feasible[rows]])
+
+    def price(self, designs: Designs) -> Scores:
+        """For peers: repair, price and note a batch. Raises Spent once nothing of it would count."""
+        if self.evaluations is not None and self.total >= self.evaluations:
+            raise Spent
+        if self.seconds is not None and time.perf_counter() - self.started > self.seconds:
+            raise Spent
+        scores = self.problem.score(self.problem.repair(designs))
+        self.add(scores)
+        return scores
+
+    def batch(self, batch: object) -> None:
+        """For ours: an observer of `tradespace.search`."""
+        self.add(batch.scores)  # type: ignore[attr-defined]
+
+    def archives(self, checkpoints: list[int]) -> dict[int, Array]:
+        """The non-dominated feasible objectives after each checkpoint that was reached, and at the end (key -1). A
+        checkpoint counts the batches that end by then, so no optimizer gains from large batches."""
+        m = len(self.problem.objectives)
+        front, out, pending = np.empty((0, m)), {}, sorted(checkpoints)
+        for count, batch in zip(self.counts, self.fronts, strict=True):
+            while pending and count > pending[0]:
+                out[pending.pop(0)] = front
+            both = np.concatenate([front, batch])
+            front = both[nondominated(both)]
+        for point in pending:
+            if self.total >= point:
+                out[point] = front
+        out[-1] = front
+        return out

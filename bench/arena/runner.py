@@ -1,0 +1,242 @@
+"""Runs cells, each result one line of an append-only file, so that a run that is cut short goes on later."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bench.arena.cells import CHECKPOINTS, Cell
+from bench.arena.instances import Instance, all_instances
+from bench.arena.peers import PEERS, run_peer
+from bench.arena.record import Record
+from numpy.typing import NDArray
+
+from tradespace.search.api import search
+from tradespace.search.indicators import nondominated
+
+Array = NDArray[np.float64]
+
+REFERENCE_DESIGNS = 20_000
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What hypervolumes of an instance are measured in, fixed before the first run."""
+
+    ideal: Array
+    nadir: Array
+
+
+@dataclass(frozen=True)
+class Result:
+    """``volumes``: normalised hypervolume by checkpoint (-1: the end), or the least objective where there is only
+    one. ``ask_tell``: seconds outside pricing, of ours. ``note``: what the optimizer said."""
+
+    cell: Cell
+    volumes: Mapping[int, float]
+    evaluations: int
+    seconds: float
+    members: int
+    note: str = ""
+    error: str = ""
+
+    def line(self) -> str:
+        document = asdict(self) | {"key": self.cell.key, "volumes": {str(k): v for k, v in self.volumes.items()}}
+        return json.dumps(document, allow_nan=False)
+
+
+def result_of(document: Mapping[str, Any]) -> Result:
+    volumes = {int(k): float(v) for k, v in document["volumes"].items()}
+    rest = {k: document[k] for k in ("evaluations", "seconds", "members", "note", "error")}
+    return Result(Cell(**document["cell"]), volumes, **rest)
+
+
+def load(path: Path) -> dict[str, Result]:
+    """Finished cells by key; a last line that was cut off is passed over."""
+    done: dict[str, Result] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                document = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            done[document["key"]] = result_of(document)
+    return done
+
+
+# -- one cell ---------------------------------------------------------------------------------------------------------
+
+
+def run_cell(cell: Cell, instance: Instance, bounds: Bounds) -> tuple[Result, Array]:
+    """(result, final front)."""
+    record = Record(instance.problem, cell.evaluations, cell.seconds)
+    note = error = ""
+    try:
+        if cell.optimizer in PEERS:
+            run_peer(cell.optimizer, record, cell.seed)
+        else:
+            note = _run_ours(cell, instance, record)
+    except Exception as caught:  # a peer that cannot search an instance is a result, told with its reason
+        error = f"{type(caught).__name__}: {caught}".splitlines()[0][:200]
+    seconds = time.perf_counter() - record.started
+    fronts = record.archives([c for c in CHECKPOINTS if cell.evaluations is None or c <= cell.evaluations])
+    volumes = {k: quality(front, bounds) for k, front in fronts.items()}
+    finite = {k: v for k, v in volumes.items() if np.isfinite(v)}
+    return Result(cell, finite, record.total, seconds, len(fronts[-1]), note, error), fronts[-1]
+
+
+def _run_ours(cell: Cell, instance: Instance, record: Record) -> str:
+    name, _, declared = cell.optimizer.partition(" ")
+    front = search(
+        instance.evaluator if declared else instance.black_box,
+        list(instance.objectives),
+        list(instance.constraints),
+        optimizer=name,
+        evaluations=cell.evaluations,
+        seconds=cell.seconds,
+        seed=cell.seed,
+        observers=(record,),
+    )
+    return front.note
+
+
+def quality(front: Array, bounds: Bounds) -> float:
+    """Hypervolume below nadir + 10 %, with the ideal at 0 and the nadir at 1; one objective: its least value."""
+    import moocore
+
+    if front.shape[1] == 1:
+        return float(front.min()) if len(front) else float("inf")
+    scaled = (front - bounds.ideal) / (bounds.nadir - bounds.ideal)
+    scaled = scaled[(scaled < 1.1).all(axis=1)]
+    return float(moocore.hypervolume(scaled, ref=[1.1] * scaled.shape[1])) if len(scaled) else 0.0
+
+
+# -- references -------------------------------------------------------------------------------------------------------
+
+
+def reference_front(instance: Instance) -> Array:
+    """The exact front, or the best that long runs of several optimizers find together, with seeds apart."""
+    if instance.front is not None:
+        return instance.front()
+    problem, fronts = instance.problem, []
+    runs: list[tuple[str, int]] = [("pgsam", 1000), ("nsga2", 1001), ("auto", 1002)]
+    for optimizer, seed in runs:
+        evaluator = instance.evaluator if optimizer == "auto" else instance.black_box
+        front = search(
+            evaluator,
+            list(instance.objectives),
+            list(instance.constraints),
+            optimizer=optimizer,
+            evaluations=REFERENCE_DESIGNS if optimizer != "nsga2" else REFERENCE_DESIGNS // 4,
+            seed=seed,
+        )
+        fronts.append(front.minimised)
+    every = np.concatenate(fronts)
+    assert every.shape[1] == len(problem.objectives)
+    return every[nondominated(every)]
+
+
+@dataclass
+class References:
+    """Reference fronts in a folder: ``NAME.npz`` with the box (never changed) and the best front known (growing)."""
+
+    folder: Path
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name.replace(' ', '_')}.npz"
+
+    def ensure(self, instance: Instance) -> None:
+        path = self._path(instance.name)
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            front = reference_front(instance)
+            low, high = front.min(axis=0), front.max(axis=0)
+            high = np.where(high > low, high, low + np.where(low != 0, 0.1 * np.abs(low), 1.0))
+            self._write(path, low, high, front)
+
+    def bounds(self, name: str) -> Bounds:
+        with np.load(self._path(name), allow_pickle=False) as data:
+            return Bounds(data["ideal"], data["nadir"])
+
+    def best(self, name: str) -> Array:
+        with np.load(self._path(name), allow_pickle=False) as data:
+            return np.asarray(data["front"])
+
+    def merge(self, name: str, fronts: Sequence[Array]) -> None:
+        bounds, best = self.bounds(name), self.best(name)
+        every = np.concatenate([best, *fronts])
+        self._write(self._path(name), bounds.ideal, bounds.nadir, every[nondominated(every)])
+
+    @staticmethod
+    def _write(path: Path, ideal: Array, nadir: Array, front: Array) -> None:
+        part = path.with_suffix(".part.npz")
+        np.savez(part, ideal=ideal, nadir=nadir, front=front)
+        os.replace(part, path)
+
+
+# -- many cells -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _instance(name: str) -> Instance:
+    return all_instances(lambda other: other == name).instances[name]
+
+
+@lru_cache(maxsize=256)
+def _bounds(folder: str, name: str) -> Bounds:
+    return References(Path(folder)).bounds(name)
+
+
+def _work(cell: Cell, folder: str) -> tuple[Result, Array]:
+    return run_cell(cell, _instance(cell.instance), _bounds(folder, cell.instance))
+
+
+def _prepare(name: str, folder: str) -> str:
+    References(Path(folder)).ensure(_instance(name))
+    return name
+
+
+def run(plan: Iterable[Cell], folder: Path, *, jobs: int, minutes: float) -> tuple[int, int]:
+    """(finished now, left). Cells that the results file holds are not run again; no cell starts after ``minutes``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results, references = folder / "results.jsonl", References(folder / "references")
+    known = load(results)
+    todo = [cell for cell in plan if cell.key not in known]
+    end, done = time.perf_counter() + 60 * minutes, 0
+    exact = set()  # their best front cannot grow
+    with ProcessPoolExecutor(jobs) as pool, results.open("a", encoding="utf-8") as out:
+        names = list(dict.fromkeys(cell.instance for cell in todo))
+        list(pool.map(_prepare, names, [str(references.folder)] * len(names)))
+        exact |= {n for n in names if _instance(n).front is not None}
+        found: dict[str, list[Array]] = {}
+        running: set[Future[tuple[Result, Array]]] = set()
+        queue = iter(todo)
+        while True:
+            while len(running) < 2 * jobs and time.perf_counter() < end:
+                cell = next(queue, None)
+                if cell is None:
+                    break
+                running.add(pool.submit(_work, cell, str(references.folder)))
+            if not running:
+                break
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                result, front = future.result()
+                out.write(result.line() + "\n")
+                done += 1
+                if result.cell.instance not in exact and len(front):
+                    found.setdefault(result.cell.instance, []).append(front)
+                    if len(found[result.cell.instance]) >= 16:
+                        references.merge(result.cell.instance, found.pop(result.cell.instance))
+            out.flush()
+        for name, fronts in found.items():
+            references.merge(name, fronts)
+    return done, len(todo) - done
