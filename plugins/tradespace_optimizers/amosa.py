@@ -79,7 +79,7 @@ class Points:
 
 
 class AMOSA:
-    """Archived multi-objective simulated annealing (Bandyopadhyay et al. 2008), the published baseline."""
+    """AMOSA, archived multi-objective simulated annealing (Bandyopadhyay and others 2008)."""
 
     Options: ClassVar[type] = AMOSAOptions
     supports: ClassVar[Supports] = Supports(batch="one move of every chain")

@@ -21,7 +21,10 @@ class ExhaustiveOptions:
 
 
 class Exhaustive:
-    """Told designs count forward in the enumeration, so a resumed study goes on where it stopped."""
+    """Every design of a small space, once.
+
+    Told designs count forward in the enumeration, so a resumed study goes on where it stopped.
+    """
 
     Options: ClassVar[type] = ExhaustiveOptions
     batch = 8192

@@ -45,7 +45,7 @@ class MOSAOptions:
 
 
 class MOSA:
-    """Simulated annealing with a temperature per objective and returns to isolated designs (Suppapitnarm 2000)."""
+    """MOSA, annealing with a temperature per objective, returns to isolated designs (Suppapitnarm and others 2000)."""
 
     Options: ClassVar[type] = MOSAOptions
     supports: ClassVar[Supports] = Supports(batch="one move of every chain")

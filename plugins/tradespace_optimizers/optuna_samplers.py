@@ -86,7 +86,7 @@ class OptunaRandomOptions:
 
 
 class TPE(OptunaSearch):
-    """Tree-structured Parzen estimator, multi-objective (Ozaki et al. 2022): expensive evaluations (Optuna)."""
+    """Tree-structured Parzen estimator, multi-objective (Ozaki and others 2022): expensive evaluations (Optuna)."""
 
     Options: ClassVar[type] = TPEOptions
     supports = Supports(batch="16 trials that see each other", note=_CODES)

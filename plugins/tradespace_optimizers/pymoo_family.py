@@ -161,7 +161,7 @@ class Genetic:
 
 
 class NSGA2(Genetic):
-    """NSGA-II (Deb et al. 2002), the usual first choice for two or three objectives (pymoo)."""
+    """NSGA-II (Deb and others 2002), the usual first choice for two or three objectives (pymoo)."""
 
     tournament = "comp_by_dom_and_crowding"
     compare = staticmethod(binary_tournament)
@@ -195,7 +195,7 @@ class UNSGA3(NSGA3):
 
 
 class SMSEMOA(Genetic):
-    """SMS-EMOA (Beume et al. 2007), keeps what adds most hypervolume; slow beyond four objectives (pymoo)."""
+    """SMS-EMOA (Beume and others 2007), keeps what adds most hypervolume; slow beyond four objectives (pymoo)."""
 
     compare = staticmethod(cv_and_dom_tournament)
     names = "sms_emoa"
@@ -239,7 +239,7 @@ class AGEMOEA2(Genetic):
 
 
 class RVEA(Genetic):
-    """RVEA (Cheng et al. 2016), reference vectors that tighten over the budget: many objectives (pymoo)."""
+    """RVEA (Cheng and others 2016), reference vectors that tighten over the budget: many objectives (pymoo)."""
 
     Options = RVEAOptions
     supports = Supports(objectives=(2, None), note="plans over the budget in evaluations")

@@ -20,7 +20,10 @@ class RandomOptions:
 
 
 class RandomSearch:
-    """Remembers only how many designs it was told, which is where the plain designs go on."""
+    """Uniform random designs after the plain ones: the baseline.
+
+    Remembers only how many designs it was told, which is where the plain designs go on.
+    """
 
     Options: ClassVar[type] = RandomOptions
     batch = 256
