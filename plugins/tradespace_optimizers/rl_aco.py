@@ -27,6 +27,8 @@ CHAINS = 8
 """Most lines of search side by side where there is one objective; few for a small budget or a large design (ours)."""
 OTHER = 0.25
 """Share of ants that start from any member of the archive instead of the best of their direction (ours)."""
+LENIENT = (0.1, 0.3)
+"""Chance at the start that a chain follows ants that are all worse: the only chain, one of several (ours)."""
 SLOW = 5
 """Two time-scales: of so many batches one is built by the colony, the others by the policy alone."""
 
@@ -164,7 +166,7 @@ class RLACO:
             return self._space.sample(count, rng)
         other = rng.integers(0, len(self._archive), count)
         rows = np.where(rng.random(count) < OTHER, other, self._elite[self._group(count, first)])
-        if self._chains is None or self._many == 1:
+        if self._chains is None:
             return self._archive.designs.take(rows)
         pool = self._space.concat([self._archive.designs, self._chains])
         chain = len(self._archive) + np.arange(first, first + count) % self._many
@@ -200,7 +202,7 @@ class RLACO:
     def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
         group = self._group(len(designs))
         changed = self._archive.add(designs, scores)
-        if self._many > 1:
+        if self._directions.shape[1] == 1:  # the archive of one objective is one design
             self._move_chains(designs, scores, rng)
         self._choose_elites()
         if self._options.learner:
@@ -224,7 +226,7 @@ class RLACO:
         if len(chains) < self._many:
             chains = chains.take(np.arange(self._many) % len(chains))
         pick, costs = np.arange(self._many), self._costs.copy()
-        lenient = rng.random(self._many) < 0.3 * max(0.0, 1.0 - self._told / self._budget)
+        lenient = rng.random(self._many) < LENIENT[self._many > 1] * max(0.0, 1.0 - self._told / self._budget)
         for c in range(self._many):
             mine = rows[rows % self._many == c]
             if not len(mine):
