@@ -31,6 +31,7 @@ class Additive:
         self._weights: Array | None = None
         self._scale: Array = np.ones(objectives)
         self.trust: Array = np.zeros(objectives)
+        self._error: Array = np.zeros(objectives)
         self.count = 0
 
     def tell(self, designs: Designs, scores: Scores) -> None:
@@ -41,10 +42,12 @@ class Additive:
             self._moment = np.zeros((rows.shape[1], columns.shape[1]))
             scale = np.median(np.abs(columns), axis=0)
             self._scale = np.asarray(np.where(scale > 0, scale, 1.0), np.float64)
-            self.trust = np.zeros(columns.shape[1])
+            self.trust, self._error = np.zeros(columns.shape[1]), np.zeros(columns.shape[1])
         squeezed = self._squeeze(columns)
         if self._weights is not None and len(designs) >= LEAST:
-            held_out = correlation(rows @ self._weights, squeezed)
+            expected = rows @ self._weights
+            held_out = correlation(expected, squeezed)
+            self._error = np.sqrt(MEMORY * self._error**2 + (1 - MEMORY) * ((expected - squeezed) ** 2).mean(axis=0))
             self.trust = np.asarray(MEMORY * self.trust + (1 - MEMORY) * held_out)
         self._gram += rows.T @ rows
         self._moment += rows.T @ squeezed
@@ -53,11 +56,14 @@ class Additive:
             ridge = RIDGE * np.eye(len(self._gram))
             self._weights = np.asarray(np.linalg.solve(self._gram + ridge, self._moment), np.float64)
 
-    def predict(self, designs: Designs) -> tuple[Array, Array] | None:
-        """(N, M) objectives and (N,) total violation as expected; None before there is anything to go by."""
+    def predict(self, designs: Designs, rng: np.random.Generator | None = None) -> tuple[Array, Array] | None:
+        """(N, M) objectives and (N,) total violation as expected; None before there is anything to go by. With `rng`
+        they scatter as far as predictions of held-out designs were off: one draw, not the mean."""
         if self._weights is None:
             return None
         squeezed = features(self._space, designs) @ self._weights
+        if rng is not None:
+            squeezed = squeezed + self._error * rng.standard_normal(squeezed.shape)
         found = self._stretch(np.clip(squeezed, -50.0, 50.0))
         limits = np.where(self.trust[self._objectives :] > 0.3, found[:, self._objectives :], 0.0)
         return found[:, : self._objectives], np.asarray(np.maximum(limits, 0.0).sum(axis=1))

@@ -185,9 +185,10 @@ class Spaces:
         if self._model is None or top == 0.0 or not (self._model.trust[:m] > TRUSTED).all():
             return priced
         cells = np.repeat(self.alive, IMAGINED)
-        drawn = self._space.sample(IMAGINED, np.random.Generator(np.random.Philox(0)))
+        always = np.random.Generator(np.random.Philox(0))  # the same networks in every space and run
+        drawn = self._space.sample(IMAGINED, always)
         drawn = drawn.take(np.tile(np.arange(IMAGINED), len(self.alive)))
-        expected = self._model.predict(self.into(drawn, cells))
+        expected = self._model.predict(self.into(drawn, cells), always)
         if expected is None:
             return priced
         return (
