@@ -57,6 +57,8 @@ def unpack(blob: bytes, where: str) -> dict[str, Array]:
 
 
 def _split(header: Any, data: memoryview) -> dict[str, Array]:
+    if not isinstance(header, list):
+        raise ValueError("no list of arrays")
     arrays: dict[str, Array] = {}
     at = 0
     for name, dtype, shape in header:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,5 +55,5 @@ def test_any_bytes_end_in_one_kind_of_error(data: bytes) -> None:
     import zlib
 
     for blob in (data, zlib.compress(data), zlib.compress(len(data).to_bytes(4, "little") + data)):
-        with pytest.raises(StudyError):
-            unpack(blob, "here")
+        with contextlib.suppress(StudyError):
+            assert unpack(blob, "here") == {}  # "[]" is the header of no arrays; anything else is refused
