@@ -175,7 +175,7 @@ def test_limits_lead_to_feasible_fronts(name: str) -> None:
 def test_orders_are_sorted(name: str) -> None:
     """Order crossover and inversion come far nearer to both sorted orders than as many random designs."""
     found, random = (
-        search(Order(), ["a", "b"], optimizer=o, options={"homogeneous": False}, evaluations=2400).minimised
+        search(Order(), ["a", "b"], optimizer=o, options={"homogeneous": False}, evaluations=3000).minimised
         for o in (name, "random")
     )
     assert found.min(axis=0).sum() <= 0.7 * random.min(axis=0).sum()
