@@ -16,6 +16,7 @@ from tradespace.settings import Setting, bind
 from tradespace.testing import problems
 from tradespace.testing.optimizers import check_optimizer
 from tradespace_optimizers.rl_aco import ACO, COUPLINGS, RLACO, Reinforce, RLACOOptions, directions
+from tradespace_optimizers.rl_aco_colony import Trails, lanes_of, rebuilt, reinsert
 from tradespace_optimizers.rl_aco_policy import Policy, advantages, choice_gradient, order_gradient
 
 
@@ -175,3 +176,34 @@ def test_the_policy_learns_from_features_and_table() -> None:
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert (p[:3, 1] > 0.9).all()
     assert p[3, 1] > 0.5  # never rewarded: only the shared feature can have raised it
+
+
+def test_trails_stay_within_their_limits_and_move_towards_the_deposit() -> None:
+    lane = lanes_of(problems.ToyChain().space)[0]
+    trails = Trails(2, lane, rho=0.2)
+    target = lane.place(np.tile([0, 1, 2, 0], (3, 1)), np.array([1.0, 2.0, 0.5]))
+    assert target.sum(axis=1) == pytest.approx(np.ones(lane.width))
+    for _ in range(200):
+        trails.deposit(0, target)
+    assert trails.tau[0] == pytest.approx(np.where(target > 0.5, 1.0, lane.least))
+    assert (trails.tau[1] == 1.0).all()  # the other objective's trails lie still
+    assert trails.log(np.array([[1.0, 0.0]]))[0] == pytest.approx(np.log(trails.tau[0]))
+    trails.restart()
+    assert (trails.tau == 1.0).all()
+
+
+def test_ants_rebuild_parts_of_every_size() -> None:
+    masks = rebuilt(64, 4000, np.random.default_rng(0), 2)
+    sizes = masks.sum(axis=1)
+    assert sizes.min() == 2 and sizes.max() > 55
+    assert 0.45 < (sizes <= 11).mean() < 0.6  # log-uniform from 2 to 64: half below their geometric mean
+    assert masks.mean(axis=0).std() < 0.02  # every place as often
+
+
+def test_reinserting_moves_one_thing_and_keeps_the_rest_in_order() -> None:
+    lane = lanes_of(ts.Space(ts.Permutation("order", 12)))[0]
+    orders = np.tile(np.arange(12, dtype=np.int32), (200, 1))
+    reinsert(orders, np.arange(200), np.ones((12, 12)), lane, np.random.default_rng(1))
+    for order in orders.tolist():
+        assert sorted(order) == list(range(12)) and order != list(range(12))
+        assert any([x for x in order if x != thing] == [x for x in range(12) if x != thing] for thing in range(12))
