@@ -7,7 +7,7 @@ JOBS   ?= 2
 export NUMBA_NUM_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check-lint bench reproduce lock changelog clean
+.PHONY: help setup run test lint check-lint bench arena reproduce lock changelog clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/dasi.py
 	@$(BIN)/python bench/studies.py
 	@$(BIN)/python bench/optimizers.py
+
+arena: $(STAMP)  ## every optimizer and the libraries on equal terms: studies/optimizers/README.md (at most 90 minutes, resumable)
+	@$(BIN)/python -m bench.arena --jobs $(JOBS)
 
 reproduce: $(STAMP)  ## price every published row of every system (rows outside their bands are told, not an error)
 	@$(BIN)/tradespace reproduce --all || test $$? -eq 1

@@ -187,8 +187,9 @@ def _verdicts(tables: Mapping[str, analysis.Table], line: Line) -> str:
     if not blocks:
         return ""
     head = (
-        "## `auto` (black box) against each peer\n\nWilcoxon's signed-rank test over common seeds per instance, p-values"
-        " of a table adjusted by Holm, level 0.05. Fewer than six common seeds cannot be significant and count as draws."
+        "## `auto` (black box) against each peer\n\nWilcoxon's signed-rank test over common seeds per instance;"
+        " p-values of a table adjusted by Holm, level 0.05. Fewer than six common seeds cannot be significant and count"
+        " as draws."
     )
     return "\n\n".join([head, *blocks])
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs, Space
 from tradespace.problem import Metric, Prices, Problem
 from tradespace.search.contract import Budget, SearchView
+from tradespace.search.indicators import nondominated
 from tradespace.search.labels import ChainArrays, label_front
 from tradespace.search.loop import run
 from tradespace_optimizers.learned_chain_model import Entries
@@ -45,6 +46,12 @@ def searched(entries: Entries, chain: ChainArrays, seed: int) -> tuple[States, A
     pair = None if chain.pair is None else chain.pair[..., keep]
     model = ChainModel(entries, ChainArrays(chain.unary[..., keep], pair, chain.caps[keep], chain.objectives))
     problem = Problem.of(model, [metric.name for metric in model.metrics])
+    if model.space.size is not None and model.space.size <= _MODEL_DESIGNS:
+        every = model.space.at(np.arange(model.space.size))
+        scores = problem.score(every)
+        rows = np.flatnonzero(scores.feasible)
+        rows = rows[nondominated(scores.objectives[rows])]
+        return entries.state(entries.codes(every.take(rows))), scores.objectives[rows]
     view = SearchView(model.space, problem.names, problem.repair, None, _MODEL_DESIGNS)
     pgsam = PGSAM(view, PGSAMOptions(warm_start="none"))
     front = run(problem, pgsam, Budget(_MODEL_DESIGNS), seed, name="model", batch=_BATCH)

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve  # type: ignore[import-untyped]  # scipy has no stubs
+from scipy.linalg import cho_solve
 
 from tradespace.designs import Choice, Designs, Space
 from tradespace.search.labels import ChainArrays

@@ -1,0 +1,169 @@
+"""The arena in small: two instances, every optimizer, results that survive an interruption, and the page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.arena import analysis
+from bench.arena.cells import Cell, cells, optimizers
+from bench.arena.curves import curves
+from bench.arena.instances import SEEDS, Chain, Textbook, all_instances, exact_chain
+from bench.arena.page import write
+from bench.arena.record import Record, Spent
+from bench.arena.runner import Bounds, References, load, quality, run, run_cell
+
+from tradespace.search.contract import rng
+
+NAMES = ("sum 8", "zdt1")
+
+
+def test_every_kind_of_cell_runs_resumes_and_is_reported(tmp_path: Path) -> None:
+    line = all_instances(lambda name: name in NAMES)
+    plan = [
+        Cell(name, optimizer, 300, None, 0)
+        for name in NAMES
+        for optimizer in optimizers(line.instances[name])
+        if optimizer not in ("pymoo age_moea2", "pymoo rvea")  # the first compiles for seconds
+    ]
+    plan.append(Cell("sum 8", "pgsam", None, 0.2, 0))
+    done, left = run(plan[:3], tmp_path, jobs=1, minutes=1)
+    assert (done, left) == (3, 0)
+    results = tmp_path / "results.jsonl"
+    before = results.read_text(encoding="utf-8")
+    with results.open("a", encoding="utf-8") as out:
+        out.write('{"key": "cut off in the mid')  # a run that was killed
+        out.write("\n")
+    done, left = run(plan, tmp_path, jobs=1, minutes=1)
+    assert done == len(plan) - 3 and results.read_text(encoding="utf-8").startswith(before)
+    found = load(results)
+    assert set(found) == {cell.key for cell in plan}
+    assert all(not r.error for r in found.values()), [r.error for r in found.values() if r.error]
+    assert all(r.evaluations <= 300 for r in found.values() if r.cell.evaluations)
+    page = write(tmp_path, tmp_path / "page", line).read_text(encoding="utf-8")
+    assert "| sum 8 | 300 | 1: auto, pgsam" in page and "Summary" in page
+
+
+def test_no_time_runs_nothing(tmp_path: Path) -> None:
+    assert run([Cell("sum 8", "random", 100, None, 0)], tmp_path, jobs=1, minutes=0.0) == (0, 1)
+
+
+def test_the_plan_is_seed_by_seed_without_repeats() -> None:
+    line = all_instances(lambda name: name in NAMES)
+    plan = list(cells(line.instances, 3))
+    assert len({cell.key for cell in plan}) == len(plan)
+    assert [cell.seed for cell in plan] == sorted(cell.seed for cell in plan)
+
+
+def test_the_reference_of_a_sum_is_exact() -> None:
+    front = exact_chain(Chain(SEEDS[8], 8))
+    line = all_instances(lambda name: name == "sum 8")
+    problem = line.instances["sum 8"].problem
+    random = problem.score(problem.space.sample(3000, rng(0, 0, "probe"))).objectives
+    assert all((front <= row + 1e-12).all(axis=1).any() for row in random)
+
+
+def test_a_record_cuts_what_is_beyond_the_budget() -> None:
+    problem = all_instances(lambda name: name == "sum 8").instances["sum 8"].problem
+    record = Record(problem, 150)
+    designs = problem.space.sample(100, rng(0, 0, "probe"))
+    record.price(designs)
+    record.price(designs)
+    assert record.total == 150 and [len(f) for f in record.fronts] == [100, 50]
+    with pytest.raises(Spent):
+        record.price(designs)
+    fronts = record.archives([100, 120, 150, 500])
+    assert set(fronts) == {100, 120, 150, -1}
+    np.testing.assert_array_equal(fronts[100], fronts[120])  # the second batch ends after 120
+
+
+def test_an_optimizer_that_fails_is_a_result_with_its_reason() -> None:
+    instance = all_instances(lambda name: name == "zdt1").instances["zdt1"]
+    bounds = Bounds(np.zeros(2), np.ones(2))
+    result, front = run_cell(Cell("zdt1", "chain_exact declared", 100, None, 0), instance, bounds)
+    assert "chain_exact needs" in result.error and len(front) == 0 and result.evaluations == 0
+
+
+def test_quality_by_hand() -> None:
+    bounds = Bounds(np.zeros(2), np.ones(2))
+    assert quality(np.array([[0.0, 0.0]]), bounds) == pytest.approx(1.21)
+    assert quality(np.array([[0.1, 0.6], [0.6, 0.1]]), bounds) == pytest.approx(1.0 * 0.5 * 2 - 0.25)
+    assert quality(np.empty((0, 2)), bounds) == 0.0
+    assert quality(np.array([[3.0], [2.0]]), bounds) == 2.0
+
+
+def test_mirrored_textbook_functions_have_the_same_front() -> None:
+    plain, turned = Textbook("zdt1", mirrored=False), Textbook("zdt1")
+    codes = plain.space.flatten(plain.space.sample(50, rng(0, 0, "probe")))
+    other = codes.copy()
+    other[:, 1::2] = 1.0 - codes[:, 1::2]
+    a, b = plain.price(plain.space.unflatten(codes)), turned.price(turned.space.unflatten(other))
+    np.testing.assert_allclose(a["f1"], b["f1"])
+    assert plain.price(plain.space.homogeneous())["f1"][0] == pytest.approx(1.0)  # on the front already
+    assert turned.price(turned.space.homogeneous())["f1"][0] > 3.0
+
+
+# -- statistics -------------------------------------------------------------------------------------------------------
+
+
+def test_holm_by_hand() -> None:
+    np.testing.assert_allclose(analysis.holm([0.01, 0.04, 0.03]), [0.03, 0.06, 0.06])
+    np.testing.assert_allclose(analysis.holm([0.5, 0.9, 0.001]), [1.0, 1.0, 0.003])
+    assert analysis.holm([]) == []
+
+
+def test_paired_agrees_with_scipy_and_refuses_few_pairs() -> None:
+    from scipy.stats import wilcoxon
+
+    draws = rng(0, 0, "probe").normal(0.3, 1.0, 20)
+    a, b = {i: float(d) for i, d in enumerate(draws)}, dict.fromkeys(range(20), 0.0)
+    median, p, pairs = analysis.paired(a, b)
+    assert p == pytest.approx(float(wilcoxon(draws).pvalue)) and median == pytest.approx(float(np.median(draws)))
+    assert pairs == 20
+    assert analysis.paired({0: 1.0, 1: 1.0}, {0: 0.0, 1: 0.0}) == (1.0, 1.0, 2)
+    assert analysis.paired(b, b)[1] == 1.0
+
+
+def _table(**scores: list[float]) -> analysis.Table:
+    return analysis.Table("2,000 evaluations", {("x", o): dict(enumerate(v)) for o, v in scores.items()})
+
+
+def test_ranks_share_ties_and_use_common_seeds() -> None:
+    table = _table(a=[1.0, 0.5, 0.9], b=[1.0, 0.6], c=[0.2, 0.4])
+    assert analysis.mean_ranks(table, ["x"], ["a", "b", "c"]) == {"a": 1.75, "b": 1.25, "c": 3.0}
+
+
+def test_verdicts_count_significant_wins_and_tell_the_worst_deficit() -> None:
+    table = _table(
+        auto=[0.9] * 12, worse=[0.5 + 0.001 * i for i in range(12)], better=[0.95 + 0.001 * i for i in range(12)]
+    )
+    by_peer = {v.peer: v for v in analysis.verdicts(table, "auto", ["worse", "better"], ["x"])}
+    assert (by_peer["worse"].wins, by_peer["worse"].losses, by_peer["worse"].worst) == (1, 0, 0.0)
+    assert (by_peer["better"].wins, by_peer["better"].losses, by_peer["better"].where) == (0, 1, "x")
+    assert analysis.deficits(table, "auto", ["worse", "better"], ["x"])["x"][1] == "better"
+
+
+def test_curves_are_well_formed() -> None:
+    from xml.etree import ElementTree
+
+    text = curves("sum <8>", {"a": [(100, 0.1, 0.2, 0.3), (1000, 0.5, 0.6, 0.7)], "b": [(100, 0.0, 0.6, 0.7)]})
+    root = ElementTree.fromstring(text)
+    assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
+
+
+def test_results_are_plain_json(tmp_path: Path) -> None:
+    instance = all_instances(lambda name: name == "sum 8").instances["sum 8"]
+    references = References(tmp_path)
+    references.ensure(instance)
+    box = references.bounds("sum 8")
+    result, front = run_cell(Cell("sum 8", "random", 200, None, 1), instance, box)
+    assert json.loads(result.line())["cell"]["seed"] == 1
+    references.merge("sum 8", [front - 1.0])
+    assert len(references.best("sum 8")) <= len(front)
+    np.testing.assert_array_equal(references.bounds("sum 8").ideal, box.ideal)  # the box never changes

@@ -1,0 +1,127 @@
+"""auto: which rule fits where, that it says why, and that it does what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from tests.support.chains import Chain
+
+from tradespace.designs import Choice, Designs, Integer, Permutation, Real, Space
+from tradespace.problem import Metric, Problem
+from tradespace.search.api import search, view_of
+from tradespace.search.contract import Budget
+from tradespace.search.indicators import hypervolume
+from tradespace.testing.optimizers import check_optimizer
+from tradespace.testing.problems import Distances
+from tradespace_optimizers.auto import Auto, choose
+
+GOALS = ["latency", "energy", "loss"]
+
+
+class BlackBox:
+    def __init__(self, inner: Chain) -> None:
+        self.space, self.metrics, self.price = inner.space, inner.metrics, inner.price
+
+
+@dataclass(frozen=True)
+class Spheres:
+    """Real variables, any number of objectives."""
+
+    objectives: int
+
+    @property
+    def space(self) -> Space:
+        return Space(*(Real(f"x{i}", -1.0, 1.0) for i in range(6)))
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(Metric(f"f{m}", "1", "min", "distance") for m in range(self.objectives))
+
+    def price(self, designs: Designs) -> dict[str, np.ndarray]:
+        x = self.space.flatten(designs)
+        return {m.name: ((x - 0.1 * k) ** 2).sum(axis=1) for k, m in enumerate(self.metrics)}
+
+
+def _choice(evaluator: object, goals: list[str], evaluations: int | None = 2000) -> tuple[str, str]:
+    chosen = choose(view_of(Problem.of(evaluator, goals), Budget(evaluations, 1.0)))  # type: ignore[arg-type]
+    return chosen.name, chosen.why
+
+
+def test_the_kit_passes() -> None:
+    report = check_optimizer(Auto)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "why"),
+    [
+        ("sum", "chain_exact", "declared sum"),
+        ("capped", "chain_exact", "declared sum"),
+        ("bottleneck", "pgsam", "lower bounds are declared for latency"),
+        ("coupled", "pgsam", "lower bounds are declared for latency, energy"),
+    ],
+)
+def test_declared_structure_decides_first(kind: str, name: str, why: str) -> None:
+    assert _choice(Chain(7, 24, kind=kind), GOALS)[0] == name
+    assert why in _choice(Chain(7, 24, kind=kind), GOALS)[1]
+
+
+def test_an_objective_without_a_term_leaves_the_black_box_rule() -> None:
+    name, why = _choice(Chain(7, 24), ["latency", "mem0"])
+    assert name == "learned_chain" and "mem0" in why
+
+
+def test_black_boxes_go_by_their_variables() -> None:
+    assert _choice(BlackBox(Chain(7, 24)), GOALS)[0] == "learned_chain"
+    assert _choice(Spheres(1), ["f0"])[0] == "unsga3"
+    assert _choice(Spheres(2), ["f0", "f1"])[0] == "nsga2"
+    assert _choice(Spheres(3), ["f0", "f1", "f2"])[0] == "sms_emoa"
+    assert _choice(Spheres(5), [f"f{m}" for m in range(5)])[0] == "nsga3"
+    orders = Distances(Space(Choice("a", ("x", "y"), 4), Permutation("order", 30)))
+    assert _choice(orders, ["distance0", "distance1"]) == ("pgsam", "variables of kind Choice, Permutation")
+
+
+def test_a_space_no_larger_than_the_budget_is_priced_whole() -> None:
+    small = Distances(Space(Choice("a", ("x", "y"), 5), Integer("n", 1, 4)))
+    assert _choice(small, ["distance0"], 128)[0] == "exhaustive"
+    assert _choice(small, ["distance0"], 127)[0] == "pgsam"
+    front = search(small, ["distance0", "distance1"], optimizer="auto", evaluations=500)
+    assert front.evaluations == 128 and front.note == "auto: exhaustive, the space has 128 designs"
+
+
+def test_a_declared_sum_ends_exact_and_says_so() -> None:
+    chain = Chain(7, 8)
+    exact = search(chain, GOALS, optimizer="chain_exact", evaluations=10_000)
+    found = search(chain, GOALS, optimizer="auto", evaluations=10_000)
+    assert found.note.endswith("; exact") and found.stopped == "nothing left to propose"
+    np.testing.assert_allclose(found.values, exact.values, rtol=1e-12)
+
+
+def test_a_front_larger_than_the_budget_is_covered_and_said_to_be_cut() -> None:
+    found = search(Chain(7, 24), GOALS, optimizer="auto", evaluations=300)
+    every = search(Chain(7, 24), GOALS, optimizer="auto", evaluations=5000)
+    assert found.evaluations == 300 and "300 of" in found.note
+    assert found.hypervolume > 0.99 * every.hypervolume
+
+
+def test_declared_limits_are_met_before_anything_is_priced() -> None:
+    chain = Chain(7, 24, kind="capped")
+    declared = search(chain, GOALS, optimizer="auto", evaluations=300)
+    blind = search(BlackBox(chain), GOALS, optimizer="pgsam", evaluations=300)
+    box = blind.box
+    assert hypervolume(declared.minimised, box) > 1.2 * hypervolume(blind.minimised, box)
+
+
+def test_constraints_outside_the_structure_do_not_end_the_search_early() -> None:
+    chain = Chain(7, 24)
+    goal = ["latency", "energy", "loss"]
+    front = search(chain, goal, ["mem1>=0.5"], optimizer="auto", evaluations=3000)
+    assert front.evaluations == 3000 and len(front)
+    assert "went on as pgsam" in front.note
+
+
+def test_equal_seeds_equal_fronts() -> None:
+    runs = [search(BlackBox(Chain(7, 12)), GOALS, optimizer="auto", evaluations=800, seed=5) for _ in range(2)]
+    assert runs[0].ids == runs[1].ids
