@@ -2,8 +2,8 @@
 
 How fast a library is on a chip is a constant of the chip (see `mcu`); how it schedules memory is the library's own:
 
-- TFLM and CMSIS-NN inside it: an interpreter, one buffer for input and one for output of each operator, padding as an
-  operator of its own (the networks come from PyTorch, where padding is explicit).
+- TFLM and CMSIS-NN inside it: an interpreter, one buffer for input and one for output of each operator, padding before
+  strided layers as an operator of its own (so it stands in the published tflite files, which come from PyTorch).
 - X-CUBE-AI: compiled, padding fused, two buffers (ours: it publishes no scheduler; this fits its published memory).
 - TinyEngine: compiled, padding fused, depthwise convolutions in place (MCUNet, arXiv 2007.10319, section 3.2).
 
@@ -26,7 +26,7 @@ class Library:
 
     Args:
         in_place: depthwise convolutions overwrite their input.
-        fused_pads: padding needs no tensor of its own.
+        fused_pads: padding never needs a tensor of its own.
         widened: kernels larger than 1x1 are copied to 16 bits in SRAM.
         code: bytes of Flash that its code takes.
     """

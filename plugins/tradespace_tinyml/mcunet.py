@@ -24,8 +24,8 @@ from tradespace.plans import Plan, PlanRow
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Device, Sourced, Target
-from tradespace.workloads.convnet import layers
-from tradespace.workloads.convnet_space import ConvNetSpace
+from tradespace.workloads.convnet import ConvGraph, layers
+from tradespace.workloads.convnet_space import ConvNetSpace, OneNet
 from tradespace_tinyml.libraries import LIBRARIES, Library
 from tradespace_tinyml.mcu import rates
 from tradespace_tinyml.sizes import sizes
@@ -61,7 +61,7 @@ class MCUNetOptions:
 
 
 class MCUNetFactory:
-    """Takes spaces of convolutional networks on a microcontroller with memories `sram` and `flash`.
+    """Takes spaces of convolutional networks, and single ones, on a microcontroller with memories `sram` and `flash`.
 
     Options: ``libraries`` (list), ``order`` (size or lifetime), ``in_place`` (true or false).
     """
@@ -69,8 +69,10 @@ class MCUNetFactory:
     fidelity = 20
 
     def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined:
-        if not isinstance(workload, ConvNetSpace):
-            return Declined(f"takes spaces of convolutional networks, not '{getattr(workload, 'kind', workload)}'")
+        if nets_of(workload) is None:
+            return Declined(
+                f"takes convolutional networks and spaces of them, not '{getattr(workload, 'name', workload)}'"
+            )
         chips = [device for device in target.devices if device.model == "mcu"]
         if len(chips) != 1 or len(target.devices) != 1:
             return Declined("takes a target with one device, of model 'mcu'")
@@ -88,14 +90,25 @@ class MCUNetFactory:
         if isinstance(answer, Declined):
             raise ProblemError("evaluator 'mcunet' does not take this pair", value=answer.reason)
         chosen = read_options(options, rates(target.devices[0]))
-        return MCUNetEvaluator(workload, target, chosen, dict(options))
+        nets = nets_of(workload)
+        assert nets is not None  # accepts said so
+        return MCUNetEvaluator(nets, target, chosen, dict(options))
+
+
+def nets_of(workload: Any) -> ConvNetSpace | OneNet | None:
+    """The networks of a workload; None where it is none of convolutional networks."""
+    if isinstance(workload, ConvNetSpace):
+        return workload
+    if isinstance(workload, ConvGraph) and workload.net is not None:
+        return OneNet(workload.name, workload.net)
+    return None
 
 
 @dataclass(frozen=True, eq=False)
 class MCUNetEvaluator:
     """Prices networks of a space on one chip. Pure."""
 
-    nets: ConvNetSpace
+    nets: ConvNetSpace | OneNet
     target: Target
     options: MCUNetOptions
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -126,8 +139,12 @@ class MCUNetEvaluator:
 
     @property
     def substitutes(self) -> tuple[Sourced, ...]:
-        used = [library.code for library in self.libraries]
-        return (*self.target.substitutes, *(s for s in used if s.kind == "substitute"))
+        """Only of the numbers that are read here: capacities, power, the libraries' rates and code."""
+        core = f"devices.{self.device.name}"
+        read = {"memories.sram.capacity", "memories.flash.capacity", f"{core}.idle_power", f"{core}.dynamic_power"}
+        read |= {f"{core}.{library.name}" for library in self.libraries}
+        code = (library.code for library in self.libraries if library.code.kind == "substitute")
+        return (*(s for s in self.target.substitutes if s.path in read), *code)
 
     def price(self, designs: Designs) -> Prices:
         n = len(designs)

@@ -133,8 +133,9 @@ def buffers(s: Shapes, library: Library) -> PackedBuffers:
     if library.fused_pads:
         found.add(zero, step[:, 1], image)
     else:
-        found.add(zero, step[:, 0], image)
-        found.add(step[:, 0], step[:, 1], (s.resolution + 2) ** 2 * s.channels)
+        even = s.resolution % 2 == 0
+        found.add(zero, np.where(even, step[:, 0], step[:, 1]), image)
+        found.add(step[:, 0], step[:, 1], np.where(even, (s.resolution + 2) ** 2 * s.channels, 0))
     return found.packed()
 
 
@@ -152,7 +153,9 @@ def _inside(
     large = s.height[:, b] ** 2 * s.middle[:, b] * on
     small = s.out_height[:, b] ** 2 * s.middle[:, b] * on
     expands = on & (s.middle[:, b] != s.inputs[:, b])
-    first = np.where(expands, at[:, EXPAND], at[:, DEPTHWISE] if library.fused_pads else at[:, PAD])
+    pads = _pads(s, library)[:, b]
+    reader = np.where(pads, at[:, PAD], at[:, DEPTHWISE])
+    first = np.where(expands, at[:, EXPAND], reader)
     end = np.where(on, np.where(add, at[:, ADD], first), after[0])
     cut, rest = np.where(on, end, after[1]), np.where(on, -1, after[2])
     if library.in_place:
@@ -162,13 +165,19 @@ def _inside(
         rest = np.where(takes, small, rest)
         found.add(at[:, DEPTHWISE], at[:, PROJECT], np.where(on & ~expands & add, small, 0))
         return end, cut, rest
-    reader = at[:, DEPTHWISE] if library.fused_pads else at[:, PAD]
     found.add(at[:, EXPAND], reader, np.where(expands, large, 0))
     found.add(at[:, DEPTHWISE], at[:, PROJECT], small)
     if not library.fused_pads:
-        padded = (s.height[:, b] + s.kernel[:, b] - 1) ** 2 * s.middle[:, b] * on
+        padded = (s.height[:, b] + s.kernel[:, b] - 1) ** 2 * s.middle[:, b] * pads
         found.add(at[:, PAD], at[:, DEPTHWISE], padded)
     return end, cut, rest
+
+
+def _pads(s: Shapes, library: Library) -> NDArray[np.bool_]:
+    """(N, B) whether padding is an operator of its own: before a layer of stride 2 over an even map, where PyTorch's
+    symmetric padding is none of TensorFlow's."""
+    alone = s.active & (s.stride == 2) & (s.height % 2 == 0)
+    return np.asarray(alone & (not library.fused_pads))
 
 
 def _steps(s: Shapes, library: Library) -> Ints:
@@ -178,9 +187,9 @@ def _steps(s: Shapes, library: Library) -> Ints:
     """
     n, slots = s.active.shape
     there = np.zeros((n, 2 + OPS * slots + 3), bool)
-    there[:, 0], there[:, 1] = not library.fused_pads, True
+    there[:, 0], there[:, 1] = (s.resolution % 2 == 0) & (not library.fused_pads), True
     there[:, 2 + EXPAND : -3 : OPS] = _expands(s)
-    there[:, 2 + PAD : -3 : OPS] = s.active & (not library.fused_pads)
+    there[:, 2 + PAD : -3 : OPS] = _pads(s, library)
     there[:, 2 + DEPTHWISE : -3 : OPS] = s.active
     there[:, 2 + PROJECT : -3 : OPS] = s.active
     there[:, 2 + ADD : -3 : OPS] = s.active & s.shortcut
@@ -207,7 +216,7 @@ def tensors_of(rows: Sequence[Layer], library: Library) -> tuple[list[int], list
     made: dict[int, int] = {-1: 0}  # layer -> tensor
     for index, row in enumerate(rows):
         reads = tuple(made[r] for r in row.reads)
-        if row.kind == "conv" and row.kernel > 1 and not library.fused_pads:
+        if row.kind == "conv" and row.stride == 2 and row.height % 2 == 0 and not library.fused_pads:
             tensors.append((row.height + row.kernel - 1) ** 2 * row.inputs)
             ops.append(TensorOp(reads, len(tensors) - 1))
             reads = (len(tensors) - 1,)

@@ -155,7 +155,14 @@ class NetOrigin:
     facts: Mapping[str, float | str] = field(default_factory=dict)
 
 
-def graph(net: ConvNet, origin: NetOrigin) -> OperatorGraph:
+@dataclass(frozen=True, eq=False)
+class ConvGraph(OperatorGraph):
+    """An operator graph that still knows its layers: what a memory planner needs and operators do not hold."""
+
+    net: ConvNet | None = None
+
+
+def graph(net: ConvNet, origin: NetOrigin) -> ConvGraph:
     """The network as operators: one inference of one image is the job.
 
     A convolution is a grouped product: m = output positions, k = kernel^2 x channels of a group, n = outputs of a
@@ -174,7 +181,8 @@ def graph(net: ConvNet, origin: NetOrigin) -> OperatorGraph:
         **{column: np.ascontiguousarray(columns[:, i]) for i, column in enumerate(PRICED)},
     )
     facts = {"layers": len(rows), "resolution": net.resolution, "classes": net.classes, "macs": _total(rows, "macs")}
-    return OperatorGraph(
+    return ConvGraph(
+        net=net,
         name=origin.name,
         operators=operators,
         blocks=blocks,

@@ -110,8 +110,9 @@ class ConvNetSpace:
             if free:
                 found.append(Choice(f"depth{number}", stage.depths))
             prefix, length = (f"depth{number}" if free else None), max(stage.depths)
-            found.append(Choice(f"kernel{number}", self.kernels, length, prefix=prefix))
-            found.append(Choice(f"expand{number}", self.expansions, length, prefix=prefix))
+            names = tuple(f"{number}.{j}" for j in range(length))
+            found.append(Choice(f"kernel{number}", self.kernels, length, names, prefix=prefix))
+            found.append(Choice(f"expand{number}", self.expansions, length, names, prefix=prefix))
         return tuple(found)
 
     @cached_property
@@ -182,6 +183,38 @@ class ConvNetSpace:
                 )
         last = self.scaled(self.last, width)
         return ConvNet(int(chosen["resolution"]), stem, tuple(blocks), last, self.classes, self.channels)
+
+
+@dataclass(frozen=True)
+class OneNet:
+    """A single network in the form of a space: nothing to decide."""
+
+    name: str
+    net: ConvNet
+
+    variables: tuple[Variable, ...] = ()
+
+    def network(self, design: Designs, row: int = 0) -> ConvNet:
+        return self.net
+
+    def shapes(self, designs: Designs) -> Shapes:
+        """The network's slots, once a design."""
+        n, net, height = len(designs), self.net, -(-self.net.resolution // 2)
+        rows, width = [], net.stem
+        for b in net.blocks:
+            after = -(-height // b.stride)
+            add = b.shortcut and b.stride == 1 and width == b.out
+            rows.append((1, b.kernel, b.stride, width, b.middle, b.out, height, after, add))
+            width, height = b.out, after
+        slots = np.tile(np.array(rows, np.int64).T[:, None, :], (1, n, 1))
+        resolution, stem, last, classes = (
+            np.full(n, v, np.int64) for v in (net.resolution, net.stem, net.last, net.classes)
+        )
+        kernel, stride, inputs, middle, outputs, before, out_height = slots[1:8]
+        return Shapes(
+            net.channels, resolution, stem, last, classes, slots[0] > 0, kernel, stride, inputs, middle, outputs,
+            before, out_height, slots[8] > 0,
+        )  # fmt: skip
 
 
 def _halved(height: Ints, stride: int) -> Ints:
