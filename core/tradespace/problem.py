@@ -72,17 +72,40 @@ class ChainTerm:
 
 
 @dataclass(frozen=True)
+class MaxTerm:
+    """A metric as the largest of several sums over one chain: the period of a pipeline is the largest busy time of a
+    device. ``exact=False``: the true metric is at least that."""
+
+    groups: tuple[ChainTerm, ...]
+    exact: bool = True
+
+
+@dataclass(frozen=True)
 class Structure:
     """What an evaluator knows of its own form.
 
     ``variables`` are Choices of one length n; the state of an entry is the mixed-radix number of their codes, last
     variable fastest. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
-    nothing is shared between entries). Other variables of the space must not lower any term.
+    nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
+    of a metric than its term (an additive minorant such as the mean of the groups), or stand alone. ``allowed``: the
+    states that each entry may take, where not all.
     """
 
     variables: tuple[str, ...]
     terms: Mapping[str, ChainTerm]  # metric -> form; direction "min" metrics only
     limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
+    maxima: Mapping[str, MaxTerm] = field(default_factory=dict)  # metric -> largest of sums
+    allowed: NDArray[np.bool_] | None = None  # (n, S)
+
+    def groups(self, metric: str) -> tuple[ChainTerm, ...]:
+        """The terms whose largest sum the metric is, or is at least: one for a sum; none where nothing is known."""
+        if metric in self.maxima:
+            return self.maxima[metric].groups
+        return (self.terms[metric],) if metric in self.terms else ()
+
+    def exact(self, metric: str) -> bool:
+        """Whether `groups` give the metric itself and not a lower bound."""
+        return self.maxima[metric].exact if metric in self.maxima else self.terms[metric].exact
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from tradespace.problem import ChainTerm, Scores, Structure
 from tradespace.search.contract import SearchView
 from tradespace.search.labels import Limit, limits_of
 from tradespace_optimizers.chain_designs import designs_of
-from tradespace_optimizers.chain_model import ChainModel, chain_model, front_span, groups_of
+from tradespace_optimizers.chain_model import ChainModel, chain_model, front_span
 from tradespace_optimizers.zones import Solver, Zones
 
 Array = NDArray[np.float64]
@@ -62,8 +62,8 @@ class EpsilonConstraint:
         self._view, self._structure, self._options = view, structure, options
         self._names = view.objectives
         limits = [limit for limit in limits_of(structure).values() if limit.open]
-        groups = groups_of(structure, view.objectives)
-        model = chain_model(groups, limits, getattr(structure, "allowed", None))
+        groups = [structure.groups(name) for name in view.objectives]
+        model = chain_model(groups, limits)
         self._job = _job(model, groups, limits, options.resolution)
         low, high = model.lowest, model.highest + self._job.step
         self._zones = Zones(high + self._job.step, low, self._job.step)
@@ -94,7 +94,7 @@ class EpsilonConstraint:
     @property
     def note(self) -> str:
         """ "exact"; or within which steps, and what was left."""
-        lower = [name for name in self._names if not _certain(self._structure, name)]
+        lower = [name for name in self._names if not self._structure.exact(name)]
         parts = [f"lower bounds stand for {', '.join(lower)}"] if lower else []
         if not self._job.model.whole.all():
             parts.append(f"no design is missing that is better by {self._options.resolution:.3g} of the front's range")
@@ -106,11 +106,6 @@ class EpsilonConstraint:
     def _left(self) -> float:
         running = time.perf_counter() - self._since if self._since else 0.0
         return self._options.seconds - self._spent - running
-
-
-def _certain(structure: Structure, name: str) -> bool:
-    maxima = getattr(structure, "maxima", {})
-    return bool(maxima[name].exact if name in maxima else structure.terms[name].exact)
 
 
 def _job(model: ChainModel, groups: Sequence[Sequence[ChainTerm]], limits: Sequence[Limit], resolution: float) -> Job:
@@ -130,10 +125,9 @@ def checked(view: SearchView, options: EpsilonOptions, name: str) -> Structure:
         raise ProblemError("0 < resolution < 1, seconds > 0, solves >= 0", value=options, where=f"options of {name}")
     if view.structure is None:
         raise ProblemError(f"{name} needs an evaluator that states its chain structure", where=where, remedy=remedy)
-    maxima = getattr(view.structure, "maxima", {})
-    lacking = [o for o in view.objectives if o not in view.structure.terms and o not in maxima]
+    lacking = [o for o in view.objectives if not view.structure.groups(o)]
     if lacking:
-        known = ", ".join([*view.structure.terms, *maxima])
+        known = ", ".join(dict.fromkeys([*view.structure.terms, *view.structure.maxima]))
         raise ProblemError(
             f"{name} needs a chain term for every objective",
             value=f"none for {', '.join(lacking)}",

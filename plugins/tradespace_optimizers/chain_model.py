@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tradespace.problem import ChainTerm, Structure
+from tradespace.problem import ChainTerm
 from tradespace.search.labels import Limit
 from tradespace.search.shortest import best_paths
 
@@ -59,16 +59,8 @@ class ChainModel:
         return np.asarray([max(group) for group in sums])
 
 
-def groups_of(structure: Structure, names: Sequence[str]) -> list[list[ChainTerm]]:
-    """Per objective the terms whose largest sum it is: one for a sum, one a group for a maximum."""
-    maxima = getattr(structure, "maxima", {})
-    return [list(maxima[name].groups) if name in maxima else [structure.terms[name]] for name in names]
-
-
-def chain_model(
-    groups: Sequence[Sequence[ChainTerm]], limits: Sequence[Limit], allowed: NDArray[np.bool_] | None = None
-) -> ChainModel:
-    """The model of these objectives under these limits. ``allowed`` (n, S): states an entry may take; None: all."""
+def chain_model(groups: Sequence[Sequence[ChainTerm]], limits: Sequence[Limit]) -> ChainModel:
+    """The model of these objectives under these limits."""
     terms = [term for group in groups for term in group] + [limit.term for limit in limits]
     n, states = np.shape(terms[0].unary)
     links = _Links.of(terms, n, states)
@@ -84,9 +76,6 @@ def chain_model(
             rows.append(_row(group[0], links, width))
     above += [_row(limit.term, links, width) for limit in limits]
     caps = [0.0] * (len(above) - len(limits)) + [limit.cap for limit in limits]
-    if allowed is not None and not allowed.all():
-        above.append(np.concatenate([(~allowed).ravel().astype(float), np.zeros(width - n * states)]))
-        caps.append(0.0)
     equal, right = links.flow(width)
     spans = [[_span(term) for term in group] for group in groups]
     return ChainModel(

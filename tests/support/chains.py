@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.designs import Choice, Designs, Space
-from tradespace.problem import ChainTerm, Metric, Prices, Structure
+from tradespace.problem import ChainTerm, MaxTerm, Metric, Prices, Structure
 
 KINDS = ("sum", "capped", "bottleneck", "coupled")
 _DEVICES, _PRECISIONS = ("cpu", "gpu", "npu", "dsp"), ("fp16", "int8", "int4", "int3", "int2")
@@ -105,8 +105,12 @@ class Chain:
             return np.repeat(np.repeat(a[name], self.p, axis=1), self.p, axis=2)
 
         exact = self.kind != "coupled"
+        maxima: dict[str, MaxTerm] = {}
         latency = ChainTerm(a["t"].reshape(self.n, states), pair("tt"), exact)
         if self.kind == "bottleneck":  # the busiest device is at least as busy as the mean
+            on = np.arange(states) // self.p
+            busy = (ChainTerm(latency.unary * (on == k), pair("tt") * (on == k)[None, None, :]) for k in range(self.m))
+            maxima["latency"] = MaxTerm(tuple(busy))
             latency = ChainTerm(latency.unary / self.m, pair("tt") / self.m, False)
         terms = {
             "latency": latency,
@@ -118,4 +122,4 @@ class Chain:
             on = np.arange(states) // self.p
             size = a["w"].reshape(self.n, states)
             limits = {f"full{k}": (size * (on == k), float(a["cap"][k])) for k in range(self.m)}
-        return Structure(("device", "precision"), terms, limits)
+        return Structure(("device", "precision"), terms, limits, maxima)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tradespace.search.indicators import EXACT_OBJECTIVES, hypervolume, term_of
 from tradespace.search.labels import Limit, chain_of, label_front, limits_of
+from tradespace.search.supports import directions, supports, upper_volume
 
 if TYPE_CHECKING:
     from tradespace.problem import Constraint, Problem, Structure
@@ -26,6 +27,7 @@ Array = NDArray[np.float64]
 _ROUNDING = 1e-12
 _WORTH = 0.005  # a gap below this is not worth another bound
 _LIMITS = 4
+_DIRECTIONS = {2: 48, 3: 12}  # steps of the weights, by objectives
 _COARSE = 3.0  # a limit may be rounded more than an objective
 
 
@@ -54,17 +56,37 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
     method = f"label bound on {'exact' if exact else 'minorant'} chain terms"
     method += ", volumes estimated" if len(names) > EXACT_OBJECTIVES else ""
     points, epsilon = bound_set(problem, structure, names, minimised, box)
+    sets = [points]
     bound = max(hypervolume(np.concatenate([minimised, points]), box), volume)
-    limits = _open_limits(problem, structure)[:_LIMITS]
-    for name, limit in limits:
+    limits = _open_limits(problem, structure)
+    for name, limit in limits[:_LIMITS]:
         if volume >= (1.0 - _WORTH) * bound or len(names) > 3:
             break
-        points, grain = bound_set(problem, structure, names, minimised, box, limit, share=len(limits))
+        points, grain = bound_set(problem, structure, names, minimised, box, limit, share=len(limits[:_LIMITS]))
+        sets.append(points)
         tighter = max(hypervolume(np.concatenate([minimised, points]), box), volume)
         if tighter < bound:
             bound, epsilon = tighter, grain
             method = f"{method.partition(' within ')[0]} within {name}"
+    if volume < (1.0 - _WORTH) * bound:
+        tighter = max(_supported(structure, names, [limit for _, limit in limits], minimised, sets, box), volume)
+        if tighter < bound:
+            bound, method = tighter, f"{method}, cut by Lagrangian supports"
     return Gap(bound, 1.0 - volume / bound, method, epsilon) if bound > 0.0 else None
+
+
+def _supported(
+    structure: Structure, names: tuple[str, ...], limits: list[Limit], known: Array, sets: list[Array], box: Box
+) -> float:
+    """The hypervolume left by all label bounds and half-spaces together; inf where half-spaces say nothing new (sums
+    without limits) or volumes are not cut (other than two or three objectives)."""
+    groups = [structure.groups(name) for name in names]
+    if len(names) not in _DIRECTIONS or not (limits or any(len(group) > 1 for group in groups)):
+        return np.inf
+    scale = box.reference - box.ideal
+    weights = directions(len(names), _DIRECTIONS[len(names)])
+    found = supports(groups, limits, scale, weights, known)
+    return upper_volume([box.normalise(np.concatenate([known, rows])) for rows in sets], found, box.ideal / scale)
 
 
 def bound_set(

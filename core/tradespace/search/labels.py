@@ -29,6 +29,7 @@ _WORK = {1: 4e7, 2: 2e7, 3: 1.2e7, 4: 2.6e6, 5: 4e5}  # candidates compared in a
 _FEWER = 2e5
 _BISECTIONS = 20
 _ALL = 2**62
+_CODES = 2.0**62
 _HUGE = 1e290
 
 
@@ -106,8 +107,11 @@ class Limit:
 
 
 def limits_of(structure: Structure) -> dict[str, Limit]:
-    """The structure's own limits."""
-    return {name: Limit(ChainTerm(unary), float(cap)) for name, (unary, cap) in structure.limits.items()}
+    """The structure's own limits, states that are not allowed among them."""
+    limits = {name: Limit(ChainTerm(unary), float(cap)) for name, (unary, cap) in structure.limits.items()}
+    if structure.allowed is not None:
+        limits["allowed states"] = Limit(ChainTerm((~structure.allowed).astype(np.float64)), 0.5)
+    return limits
 
 
 def chain_of(structure: Structure, objectives: Sequence[str], limits: Sequence[Limit] = ()) -> ChainArrays:
@@ -157,7 +161,7 @@ def label_front(
     for i in range(1, n):
         labels = replace(labels, values=np.maximum(labels.values, harmless[i - 1]))
         labels = _cross(chain, i, labels, links[i - 1])
-        labels, widest = _pool(chain, i, labels, links[i][0], rest[i], ceiling, known, step)
+        labels, widest = _pool(chain, i, labels, links[i][0], rest[i], ceiling, known, step, widest)
         stages.append((labels.parent, labels.state))
         slack += widest
     final = nondominated(labels.values[:, :m])
@@ -205,7 +209,15 @@ def _cross(chain: ChainArrays, i: int, labels: _Labels, link: tuple[Rows, Rows])
 
 
 def _pool(
-    chain: ChainArrays, i: int, labels: _Labels, classes: Rows, rest: Array, ceiling: Array, known: Array, step: _Step
+    chain: ChainArrays,
+    i: int,
+    labels: _Labels,
+    classes: Rows,
+    rest: Array,
+    ceiling: Array,
+    known: Array,
+    step: _Step,
+    hint: float = 0.0,
 ) -> tuple[_Labels, float]:
     """What is worth keeping of the labels of entry i, by class of states: (labels, widest cell)."""
     kept, widest = [], 0.0
@@ -217,7 +229,7 @@ def _pool(
         mask = nondominated(np.concatenate([ahead, new]))[len(ahead) :]
         rows, new = rows[mask], new[mask]
         if len(rows) > step.budget or step.width:
-            new, chosen, width = _merge(new, step)
+            new, chosen, width = _merge(new, step, widest or hint)
             rows, widest = rows[chosen], max(widest, width)
         kept.append(_Labels(new, labels.parent[rows], labels.state[rows]))
     values, parent, state = (np.concatenate([getattr(k, name) for k in kept]) for name in ("values", "parent", "state"))
@@ -229,22 +241,26 @@ def _class(rows: Array) -> Rows:
     return np.unique(rows.reshape(len(rows), -1), axis=0, return_inverse=True)[1].ravel()
 
 
-def _merge(values: Array, step: _Step) -> tuple[Array, Rows, float]:
-    """One label per cell of the finest grid that meets the budget: (values, row that stands for it, cell width)."""
+def _merge(values: Array, step: _Step, hint: float) -> tuple[Array, Rows, float]:
+    """One label per cell of about the finest grid that meets the budget: (values, row that stands for it, cell width).
+    ``hint``: a width to try first, 0 without."""
     relative = step.merge == "design" and bool((values >= 0).all())
     place = np.log(np.maximum(values, 1e-12 * step.scale)) if relative else values / step.scale
     place = place - place.min(axis=0)
     width = step.width
-    cells = _cells(place, width) if width else np.arange(len(values))
-    if len(values) > step.budget and cells.max() >= step.budget:
+    cells = _codes(place, width) if width else np.arange(len(values))
+    if len(values) > step.budget and len(np.unique(cells)) > step.budget:
         fine, coarse = max(width, 1e-7), float(place.max()) + 1e-6
+        near = 2.0 if hint else np.inf  # neighbouring stages have cells of similar width
+        middle = float(np.clip(hint, fine, coarse)) if hint else float(np.sqrt(fine * coarse))
         for _ in range(_BISECTIONS):
-            middle = float(np.sqrt(fine * coarse))
-            fits = _cells(place, middle).max() < step.budget
+            fits = len(np.unique(_codes(place, middle))) <= step.budget
             fine, coarse = (fine, middle) if fits else (middle, coarse)
-            if coarse < 1.1 * fine:
+            if coarse < 1.2 * fine:
                 break
-        width, cells = coarse, _cells(place, coarse)
+            middle = float(np.sqrt(fine * coarse))
+            middle = max(middle, coarse / near) if fits else min(middle, fine * near)
+        width, cells = coarse, _codes(place, coarse)
     order = np.lexsort(((values / step.scale).sum(axis=1), cells))
     starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
     chosen = order[starts]
@@ -255,11 +271,15 @@ def _merge(values: Array, step: _Step) -> tuple[Array, Rows, float]:
     return least[mask], chosen[mask], width
 
 
-def _cells(place: Array, width: float) -> Rows:
-    """``(L,)`` number of the grid cell of each row, 0 to the number of cells less one."""
+def _codes(place: Array, width: float) -> Rows:
+    """``(L,)`` equal numbers for rows in one cell of the grid."""
+    columns = (place / width).astype(np.int64)
+    sizes = columns.max(axis=0) + 1
+    if float(np.prod(sizes.astype(np.float64))) < _CODES:
+        return np.asarray(columns @ np.concatenate([np.cumprod(sizes[:0:-1])[::-1], [1]]))
     code = np.zeros(len(place), np.int64)
-    for column in (place / width).astype(np.int64).T:
-        code = np.unique(code * (int(column.max()) + 1) + column, return_inverse=True)[1]
+    for column, size in zip(columns.T, sizes.tolist(), strict=True):
+        code = np.unique(code * size + column, return_inverse=True)[1]
     return code
 
 
