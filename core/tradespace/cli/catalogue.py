@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import TradespaceError, UnknownName
@@ -67,7 +68,18 @@ def names_of(kind: str, registry: Registry) -> tuple[str, ...]:
         return registry.names(group)
     if kind == "metrics":
         return ()
-    return tuple(sorted({file.stem for _, file in registry.catalogue_files(kind)}))
+    return tuple(sorted({name for name, _, _ in located(kind, registry)}))
+
+
+def located(kind: str, registry: Registry) -> list[tuple[str, str, Path]]:
+    """(name, plugin, file) of what is kept in catalogue files, sorted. A study is a folder, and may be nobody's: those
+    of the current folder and of the checkout come without a plugin."""
+    if kind != "studies":
+        return sorted((file.stem, plugin, file) for plugin, file in registry.catalogue_files(kind))
+    from tradespace.studies.catalogue import study_folders
+
+    owners = {catalogue.folder / "studies": catalogue.plugin for catalogue in registry.catalogues()}
+    return [(name, owners.get(folder.parent, ""), folder) for name, folder in study_folders(registry).items()]
 
 
 def kinds_with(name: str, registry: Registry) -> tuple[str, ...]:
@@ -98,11 +110,11 @@ def entries(kind: str, registry: Registry) -> Iterator[Entry]:
         for name in registry.names(group):
             yield _registered(group, name, registry)
         return
-    for plugin, file in sorted(registry.catalogue_files(kind), key=lambda item: item[1].stem):
+    for name, plugin, path in located(kind, registry):
         try:
-            yield Entry(file.stem, plugin, str(file), _title(kind, file.stem, registry))
+            yield Entry(name, plugin, str(path), _title(kind, name, registry))
         except TradespaceError as error:
-            yield Entry(file.stem, plugin, str(file), error=str(error))
+            yield Entry(name, plugin, str(path), error=str(error))
 
 
 def _title(kind: str, name: str, registry: Registry) -> str:
@@ -115,7 +127,9 @@ def _title(kind: str, name: str, registry: Registry) -> str:
 
         workload = load_workload(name, registry)
         return str(getattr(workload, "facts", {}).get("title", workload.kind))
-    return ""
+    from tradespace.studies.catalogue import study_title
+
+    return study_title(name, registry)
 
 
 def _registered(group: str, name: str, registry: Registry) -> Entry:

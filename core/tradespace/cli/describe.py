@@ -171,10 +171,21 @@ def _plugin(name: str, registry: Registry) -> Document:
 
 
 def _study(name: str, registry: Registry) -> Document:
-    files = {file.stem: (plugin, file) for plugin, file in registry.catalogue_files("studies")}
-    if name not in files:
-        raise UnknownName("study", name, files, remedy=registry.hint(name, tuple(files)))
-    return {"kind": "study", "name": name, "plugin": files[name][0], "path": str(files[name][1])}
+    from tradespace.studies.catalogue import study_title
+
+    found = {study: (plugin, path) for study, plugin, path in catalogue.located("studies", registry)}
+    if name not in found:
+        raise UnknownName("study", name, found, remedy=registry.hint(name, tuple(found)))
+    commands = {"published.yaml": f"tradespace reproduce {name}", "study.yaml": f"tradespace search study={name}"}
+    plugin, folder = found[name]
+    return {
+        "kind": "study",
+        "name": name,
+        "title": study_title(name, registry),
+        "plugin": plugin,
+        "path": str(folder),
+        "commands": [command for file, command in commands.items() if (folder / file).is_file()],
+    }
 
 
 def _registered(kind: str, name: str, registry: Registry) -> Document:

@@ -63,11 +63,13 @@ def _show(registry: Registry) -> None:
 
 
 def _provides(plugin: PluginStatus, registry: Registry) -> str:
+    from tradespace.cli.catalogue import located
+
     if plugin.error:
         return "failed, see below"
     parts = [f"{group.replace('_', ' ')}: {', '.join(names)}" for group, names in plugin.names.items()]
     for kind in ("targets", "workloads", "studies"):
-        files = [file.stem for owner, file in registry.catalogue_files(kind) if owner == plugin.name]
+        files = [name for name, owner, _ in located(kind, registry) if owner == plugin.name]
         if files:
             parts.append(f"{kind} (files): {', '.join(files)}")
     return "\n".join(parts)

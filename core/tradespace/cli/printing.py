@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 """Columns where the output is no terminal and ``COLUMNS`` says nothing."""
 
+_LAST = 30  # columns that the last column of a table has at least
+
 
 def safe(text: object) -> str:
     """Text without control characters, so that a name cannot move the cursor or colour the screen."""
@@ -24,18 +26,30 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]], numeri
     from rich.table import Table
     from rich.text import Text
 
+    console = _console()
+    cells = [[safe(cell) for cell in row] for row in rows]
+    cut = _cut([[header, *(row[at] for row in cells)] for at, header in enumerate(headers)], console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for header in headers:
-        last = header == headers[-1]
+    for at, header in enumerate(headers):
+        last = at == len(headers) - 1
         table.add_column(
             header,
             justify="right" if header in numeric else "left",
             no_wrap=not last,
             overflow="fold" if last else "ellipsis",
+            max_width=cut.get(at),
         )
-    for row in rows:
-        table.add_row(*(Text(safe(cell)) for cell in row))
-    _console().print(table)
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _cut(columns: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """{the widest column but the last: how wide it may be}, if the last would have no room: it says what matters."""
+    widths = [max(len(line) for text in column for line in text.split("\n")) + 2 for column in columns]
+    excess = sum(widths[:-1]) + min(widths[-1], _LAST) - width
+    widest = max(range(len(widths) - 1), key=widths.__getitem__, default=0)
+    return {widest: max(widths[widest] - 2 - excess, 1)} if excess > 0 else {}
 
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:

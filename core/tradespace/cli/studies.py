@@ -26,7 +26,7 @@ def studies(storage: str = typer.Option(STORAGE, help=STORAGE_HELP)) -> None:
         return
     from tradespace.cli.printing import print_table
 
-    headers = ("study", "status", "evaluations", "hypervolume", "created (UTC)", "what")
+    headers = ("created (UTC)", "status", "evaluations", "hypervolume", "study")
     print_table(headers, [_cells(row) for row in listed], numeric=("evaluations", "hypervolume"))
     typer.echo(f"{len(listed)} {'study' if len(listed) == 1 else 'studies'} in {place}")
 
@@ -35,7 +35,7 @@ def _cells(row: Listed) -> tuple[str, ...]:
     setting, when = row.spec.setting, row.created[:16].replace("T", " ")
     what = f"{_short(setting.workload)} on {_short(setting.target)}, " if setting is not None else ""
     numbers = (f"{row.evaluations:,}", f"{row.hypervolume:.4f}")
-    return (row.name, row.status, *numbers, when, f"{what}{row.spec.optimizer}, seed {row.spec.seed}")
+    return (when, row.status, *numbers, f"{row.name} ({what}{row.spec.optimizer}, seed {row.spec.seed})")
 
 
 def _short(reference: Any) -> str:

@@ -58,7 +58,7 @@ def test_a_broken_plugin_file_is_named_and_the_rest_works(run: Run, document: An
     assert found["failed"] == ["bad"]
     code, _, err = run("show", "pgsan", "--plugin", str(bad))
     assert (
-        code == 2 and "Did you mean 'pgsam'?" in err and "Plugin 'bad' failed to load: ValueError: out of order" in err
+        code == 2 and "Did you mean 'pgsam'" in err and "Plugin 'bad' failed to load: ValueError: out of order" in err
     )
     assert run("show", "pgsam", "--plugin", str(bad))[0] == 0
 
@@ -113,6 +113,32 @@ def test_a_kind_may_be_written_as_people_do(document: Any, word: str) -> None:
 def test_every_kind_can_be_listed(run: Run, document: Any, kind: str) -> None:
     assert run("list", kind)[0] == 0
     assert isinstance(document("list", kind)["names"], list)
+
+
+def test_a_long_path_leaves_room_for_what_a_plugin_provides(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    folder = tmp_path / ("x" * 90)
+    folder.mkdir()
+    (folder / "far.py").write_text(HEAD + "def tradespace_kernels(): return {'distant': 'os:sep'}\n")
+    out = run("plugins", "--plugin", str(folder / "far.py"))[1]
+    assert "kernels: distant" in out and "\nedge " in out and all(len(line) <= 100 for line in out.splitlines())
+
+
+def test_studies_are_listed_and_shown_by_the_name_that_reproduces_them(run: Run, document: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "catalogue" / "studies" / "tiny"  # as a plugin ships it
+    folder.mkdir(parents=True)
+    (folder / "published.yaml").write_text("title: '\"Tiny systems\"'\nrows: [{id: A, role: identity, expr: '1'}]\n")
+    plugin = tmp_path / "small.py"
+    plugin.write_text(HEAD + f"def tradespace_catalogue(): return {str(tmp_path / 'catalogue')!r}\n")
+    listed = {entry["name"]: entry for entry in document("list", "studies", "--plugin", str(plugin))["names"]}
+    assert listed["tiny"]["plugin"] == "small" and listed["tiny"]["meaning"] == "Tiny systems" and "qeil-v2" in listed
+    assert "published" not in listed and "study" not in listed
+    shown = document("show", "tiny", "--plugin", str(plugin))
+    assert shown["kind"] == "study" and shown["commands"] == ["tradespace reproduce tiny"]
+    assert "studies (files): tiny" in run("plugins", "--plugin", str(plugin))[1]
+    assert "tradespace search study=qeil-v2" in document("show", "qeil-v2")["commands"]
 
 
 def test_an_optimizer_is_described_without_importing_it() -> None:
