@@ -3,8 +3,8 @@
 pymoo's algorithm objects draw from a generator of their own when asked, and change. Here their parts are used (mating,
 tournament, survival) with the generator of each call; the population and the survival's memory change in ``tell``
 alone. With equal generators every class proposes what pymoo's own loop proposes (a test compares them design by
-design). Objectives are divided by a power of two once, since NSGA-III and AGE-MOEA-II compare with absolute amounts
-(1e-3, 1e-6), which objectives of milliseconds would never reach.
+design). Objectives whose range is far from 1 are divided by a power of 64 once, since NSGA-III and AGE-MOEA-II compare
+with absolute amounts (1e-3, 1e-6), which objectives of milliseconds would never reach.
 """
 
 from __future__ import annotations
@@ -274,12 +274,13 @@ class RVEA(Genetic):
 
 
 def scale_of(population: Population) -> NDArray[np.float64]:
-    """A power of two per objective near its range: dividing by it changes no digit. ``(M,)``."""
+    """The power of 64 nearest to each objective's range, ``(M,)``: 1 for ranges from 1/8 to 8, as pymoo expects them.
+    Dividing by it changes no digit."""
     values, feasible = population.get("F"), population.get("G")[:, 0] <= 0
     values = values[feasible] if feasible.sum() > 1 else values
     span = np.ptp(values, axis=0)
-    exponent = np.frexp(np.where(span > 0, span, 1.0))[1]
-    return np.asarray(np.ldexp(1.0, np.clip(exponent, -1000, 1000)), np.float64)
+    exponent = 6 * np.rint(np.log2(np.where(span > 0, span, 1.0)) / 6)
+    return np.asarray(np.ldexp(1.0, np.clip(exponent, -1000, 1000).astype(int)), np.float64)
 
 
 def _seeded(compare: Callable[..., Any]) -> Callable[..., Any]:
