@@ -193,7 +193,7 @@ def test_an_unknown_decomposition_gets_a_suggestion() -> None:
 
 @pytest.mark.slow
 def test_moead_descends_zdt1() -> None:
-    """At 5,000 evaluations pymoo's MOEA/D by hand reaches 0.70 (0.60 to 0.79 over seeds); random search nothing."""
+    """At 5,000 evaluations pymoo's MOEA/D by hand reaches 0.54 to 0.79, median 0.61 to 0.70; random search nothing."""
     front = search(ZDT1(), ["f1", "f2"], optimizer="moead", evaluations=5000)
     assert hypervolume(front.minimised, UNIT) * 1.21 >= 0.55
 
