@@ -3,7 +3,8 @@
 The rules, first match wins; the measurements behind them are in studies/optimizers/README.md.
 
 1. A space no larger than the budget is priced whole.
-2. A declared chain whose terms are all exact is solved, or searched on the declared sums where limits bind.
+2. A declared chain whose terms are all exact is solved; or searched on the declared sums, where limits bind or an
+   objective is the largest of several.
 3. Declared lower bounds seed pgsam.
 4. Only Real variables: a library's evolutionary algorithm, by the number of objectives.
 5. Equally long choices without declared structure: learned_chain, which tests for structure and goes on as pgsam.
@@ -87,7 +88,7 @@ def _structured(view: SearchView) -> Chosen:
 
     lacks = declared(view)
     if not lacks:
-        return Chosen("chain_exact", "every objective is a declared sum", lambda: DeclaredChain(view))
+        return Chosen("declared_chain", "every objective has a declared exact form", lambda: DeclaredChain(view))
     if view.structure is not None and all(name in view.structure.terms for name in view.objectives):
         return Chosen("pgsam", f"{lacks}, which seed it", lambda: _pgsam(view))
     chosen = _unstructured(view)

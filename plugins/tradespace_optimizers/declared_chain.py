@@ -1,7 +1,8 @@
 """The front of a chain that the evaluator declares, priced first; then pgsam from all that is known.
 
 Where every term is exact and no limit binds, label dynamic programming gives the front, and the search ends with it.
-Where limits bind, tens of thousands of designs are searched on the declared arrays first (`learned_chain_front`).
+Where limits bind, or an objective is the largest of several sums, tens of thousands of designs are searched on the
+declared arrays first (`learned_chain_front`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tradespace.designs import Choice, Designs
 from tradespace.problem import Scores
 from tradespace.search.archive import concat_scores
 from tradespace.search.contract import SearchView
-from tradespace.search.labels import chain_of, label_front, limits_of
+from tradespace.search.labels import chain_of_terms, label_front, limits_of
 from tradespace_optimizers.learned_chain_front import open_limits, searched
 from tradespace_optimizers.learned_chain_model import Entries
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
@@ -34,18 +35,22 @@ class DeclaredChain:
         assert structure is not None
         entries = entries_of_structure(view)
         limits = limits_of(structure)
-        chain = chain_of(structure, view.objectives, list(limits.values()))
-        self._ends = not open_limits(chain)
+        terms = [structure.groups(name) for name in view.objectives]
+        groups = tuple(len(each) for each in terms)
+        sums = [term for each in terms for term in each]
+        chain = chain_of_terms(sums, list(limits.values()))
+        self._ends = not open_limits(chain) and max(groups) == 1
         if self._ends:
-            chain = chain_of(structure, view.objectives)
+            chain = chain_of_terms(sums)
             span = (chain.unary.max(axis=1) - chain.unary.min(axis=1)).sum(axis=0)
             scale = np.where(span > 0, span, 1.0)
             found = label_front(chain, merge="design", scale=scale, budget=_PATIENCE * chain.label_budget())
             states, values, epsilon = found.states, found.values, found.epsilon
             self.note = "exact" if epsilon == 0 else f"within a factor {1 + epsilon:.4g} in every objective"
         else:
-            states, values = searched(entries, chain, 0)
-            self.note = "limits bind: searched on the declared sums first, then priced"
+            states, values = searched(entries, chain, 0, groups)
+            why = "limits bind" if open_limits(chain) else "an objective is the largest of several sums"
+            self.note = f"{why}: searched on the declared sums first, then priced"
         rows = thinned(values, view.evaluations or len(values))
         if self._ends and len(rows) < len(values):
             self.note += f"; {len(rows)} of {len(values)} designs of the front fit the budget"
@@ -90,12 +95,14 @@ def declared(view: SearchView) -> str:
     structure = view.structure
     if structure is None:
         return "no structure is declared"
-    lacking = [name for name in view.objectives if name not in structure.terms]
+    lacking = [name for name in view.objectives if not structure.groups(name)]
     if lacking:
         return f"no term is declared for {', '.join(lacking)}"
-    inexact = [name for name in view.objectives if not structure.terms[name].exact]
+    inexact = [name for name in view.objectives if not structure.exact(name)]
     if inexact:
         return f"only lower bounds are declared for {', '.join(inexact)}"
     if set(structure.variables) != {v.name for v in view.space.variables}:
         return "the declared chain leaves variables out"
+    if structure.allowed is not None and not structure.allowed.all():
+        return "entries may not take every state"
     return ""

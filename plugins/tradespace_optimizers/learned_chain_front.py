@@ -39,12 +39,15 @@ def front_states(entries: Entries, chain: ChainArrays, scale: Array, rng: np.ran
     return searched(entries, chain, int(rng.integers(0, 2**31)))[0]
 
 
-def searched(entries: Entries, chain: ChainArrays, seed: int) -> tuple[States, Array]:
+def searched(
+    entries: Entries, chain: ChainArrays, seed: int, groups: tuple[int, ...] | None = None
+) -> tuple[States, Array]:
     """Paths (L, n) and objectives (L, M) of the front that pgsam finds on the arrays, limits that cannot bind left
-    out."""
+    out. ``groups``: how many of the chain's sums, in order, each objective is the largest of; one each by default."""
     keep = [*range(chain.objectives), *open_limits(chain)]
     pair = None if chain.pair is None else chain.pair[..., keep]
-    model = ChainModel(entries, ChainArrays(chain.unary[..., keep], pair, chain.caps[keep], chain.objectives))
+    arrays = ChainArrays(chain.unary[..., keep], pair, chain.caps[keep], chain.objectives)
+    model = ChainModel(entries, arrays, groups or (1,) * chain.objectives)
     problem = Problem.of(model, [metric.name for metric in model.metrics])
     if model.space.size is not None and model.space.size <= _MODEL_DESIGNS:
         every = model.space.at(np.arange(model.space.size))
@@ -72,6 +75,7 @@ class ChainModel:
 
     entries: Entries
     chain: ChainArrays
+    groups: tuple[int, ...]  # sums per objective, the largest counts
 
     @property
     def space(self) -> Space:
@@ -79,7 +83,7 @@ class ChainModel:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        return tuple(Metric(f"f{m}", "1", "min", "a sum over the chain") for m in range(self.chain.objectives))
+        return tuple(Metric(f"f{m}", "1", "min", "sums over the chain") for m in range(len(self.groups)))
 
     def price(self, designs: Designs) -> Prices:
         state = self.entries.state(self.entries.codes(designs))
@@ -91,4 +95,6 @@ class ChainModel:
         caps = self.chain.caps
         scale = np.where(caps > 0, caps, 1.0)  # capacities of the evaluator's own units become shares
         over = {f"limit{k}": (total[:, k] - caps[k]) / scale[k] for k in range(m, total.shape[1])}
-        return Prices({f"f{k}": total[:, k] for k in range(m)}, over)
+        starts = np.cumsum((0, *self.groups[:-1]))
+        largest = np.maximum.reduceat(total[:, :m], starts, axis=1)
+        return Prices({f"f{k}": largest[:, k] for k in range(len(self.groups))}, over)
