@@ -191,8 +191,8 @@ def clustered(points: Points, soft: int, hard: int) -> Points:
     """At most ``hard`` members where there are more than ``soft``: single linkage, the most central of each."""
     if len(points) <= soft:
         return points
-    from scipy.cluster.hierarchy import fcluster, linkage  # type: ignore[import-untyped]
-    from scipy.spatial.distance import pdist, squareform  # type: ignore[import-untyped]
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist, squareform
 
     scaled = (points.values - points.values.min(axis=0)) / Spans.of(points).values
     distances = pdist(scaled)
