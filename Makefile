@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 JOBS   ?= 2
 export NUMBA_NUM_THREADS ?= 2
+# small matrices only: the threads of a BLAS get in each other's way
+export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint check-lint bench arena reproduce lock changelog clean
@@ -41,6 +43,7 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/dasi.py
 	@$(BIN)/python bench/studies.py
 	@$(BIN)/python bench/optimizers.py
+	@$(BIN)/python bench/nas.py --quick
 
 arena: $(STAMP)  ## every optimizer and the libraries on equal terms: studies/optimizers/README.md (at most 90 minutes, resumable)
 	@$(BIN)/python -m bench.arena --jobs $(JOBS)
