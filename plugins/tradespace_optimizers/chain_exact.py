@@ -7,27 +7,44 @@ minorants the asked designs are those of the lower bound, priced truly by the lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
-from tradespace.problem import Scores, Structure
+from tradespace.problem import ChainTerm, Scores, Structure
 from tradespace.search.contract import SearchView
-from tradespace.search.labels import ChainArrays, Limit, chain_of, label_front, limits_of, spread_order
+from tradespace.search.indicators import nondominated
+from tradespace.search.labels import (
+    ChainArrays,
+    LabelFront,
+    Limit,
+    chain_of_terms,
+    label_front,
+    limits_of,
+    path_sums,
+    spread_order,
+)
+from tradespace.search.supports import directions, priced_terms, supports
 from tradespace_optimizers.chain_designs import designs_of
 
+Array = NDArray[np.float64]
+
 _MOST_QUANTITIES = 6
-_PATIENCE = 4  # times the labels of about a second
+_PATIENCE = 3  # times the labels of about a second
+_STEPS = {1: 1, 2: 24, 3: 8}  # of the weights of Lagrangian paths, by objectives
+_PRICED = 12  # fronts of priced sums
+_WORTH_SAYING = 1.0  # a factor of two
 
 
 @dataclass(frozen=True)
 class ChainExactOptions:
     """epsilon: accept designs within a factor 1 + epsilon (0: exact while label sets fit).
-    labels: kept per state, 0 = about four seconds of work. relax_limits: leave capacities to the loop's archive."""
+    labels: kept per state, 0 = about three seconds of work. relax_limits: leave capacities to the loop's archive."""
 
     epsilon: float = 0.0
     labels: int = 0
@@ -45,22 +62,13 @@ class ChainExact:
 
     def __init__(self, view: SearchView, options: ChainExactOptions) -> None:
         structure = _checked(view)
-        limits = {} if options.relax_limits else _open_limits(structure)
-        if len(view.objectives) + len(limits) > _MOST_QUANTITIES:
-            limits = {}
-        chain = chain_of(structure, view.objectives, list(limits.values()))
-        budget = options.labels or _PATIENCE * chain.label_budget()
-        front = label_front(chain, merge="design", scale=_scale(chain), budget=budget, epsilon=options.epsilon)
-        if not len(front.values) and limits:  # nothing fits: ask what is best without the limits
-            front = label_front(
-                chain_of(structure, view.objectives),
-                merge="design",
-                scale=_scale(chain)[: chain.objectives],
-                budget=budget,
-            )
-        self.epsilon = front.epsilon
-        self.note = _note(view, structure, limits, front.epsilon)
-        self._designs = designs_of(view.space, structure, front.states[spread_order(front.values)])
+        limits = {name: limit for name, limit in limits_of(structure).items() if limit.open}
+        solved = _solve(structure, view.objectives, {} if options.relax_limits else limits, options)
+        if options.relax_limits:
+            solved = replace(solved, left=tuple(limits))
+        self.epsilon = solved.epsilon
+        self.note = _note(view, structure, solved)
+        self._designs = designs_of(view.space, structure, solved.states)
         self._told = 0
 
     def ask(self, n: int, rng: np.random.Generator) -> Designs:
@@ -75,7 +83,7 @@ def _checked(view: SearchView) -> Structure:
     where, remedy = "optimizer chain_exact", "Use optimizer=pgsam, which needs no structure."
     if view.structure is None:
         raise ProblemError("chain_exact needs an evaluator that states its chain structure", where=where, remedy=remedy)
-    lacking = [name for name in view.objectives if name not in view.structure.terms]
+    lacking = [name for name in view.objectives if not view.structure.groups(name)]
     if lacking:
         raise ProblemError(
             "chain_exact needs a chain term for every objective",
@@ -86,20 +94,96 @@ def _checked(view: SearchView) -> Structure:
     return view.structure
 
 
-def _scale(chain: ChainArrays) -> np.ndarray:
+@dataclass(frozen=True)
+class _Solved:
+    """``states`` (L, n), spread first; ``epsilon`` of the labels; ``left``: limits that some design breaks."""
+
+    states: NDArray[np.intp]
+    epsilon: float
+    left: tuple[str, ...]
+
+
+def _solve(
+    structure: Structure, objectives: Sequence[str], limits: Mapping[str, Limit], options: ChainExactOptions
+) -> _Solved:
+    """The front within the limits. Labels carry a limit only once a design of the front without it breaks it: what is
+    best with fewer limits and keeps them all is best with all of them."""
+    groups = [structure.groups(name) for name in objectives]
+    carried: dict[str, Limit] = {}
+    while True:
+        found, width = _labelled(groups, list(carried.values()), options)
+        broken = {name: _broken(limit, found.states) for name, limit in limits.items() if name not in carried}
+        worst = max(broken, key=lambda name: int(broken[name].sum()), default="")
+        if not worst or not broken[worst].any() or width >= _MOST_QUANTITIES:
+            break
+        carried[worst] = limits[worst]
+    states, values = found.states, _values(groups, found.states)
+    left = tuple(name for name, rows in broken.items() if rows.any())
+    if (found.epsilon and not options.epsilon) or left or not len(states):
+        states = np.concatenate([states, _lagrangian(groups, list(limits.values()))])
+        values = _values(groups, states)
+    fits = (
+        ~np.any([_broken(limit, states) for limit in limits.values()], axis=0) if limits else np.ones(len(states), bool)
+    )
+    if not fits.any():  # nothing fits: ask what is best without the limits, and let the diagnosis see it
+        states = _labelled(groups, [], options)[0].states
+        fits, values = np.ones(len(states), bool), _values(groups, states)
+    states, values = states[fits], values[fits]
+    exact = all(structure.exact(name) for name in objectives)  # what a lower bound thinks dominated need not be
+    rows = np.flatnonzero(nondominated(values)) if exact else np.arange(len(values))
+    return _Solved(states[rows[spread_order(values[rows])]], found.epsilon, left)
+
+
+def _labelled(
+    groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], options: ChainExactOptions
+) -> tuple[LabelFront, int]:
+    """(front, quantities). Labels carry every group of a maximum as a sum of its own: more are kept than are
+    non-dominated in the maxima, none is lost."""
+    chain = chain_of_terms([term for group in groups for term in group], limits)
+    budget = options.labels or _PATIENCE * chain.label_budget()
+    front = label_front(chain, merge="design", scale=_scale(chain), budget=budget, epsilon=options.epsilon)
+    return front, chain.unary.shape[2]
+
+
+def _lagrangian(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit]) -> NDArray[np.intp]:
+    """Paths found while multipliers price limits and maxima, and the fronts of some of the sums so priced."""
+    scale = np.asarray([max(_span(term) for term in group) for group in groups])
+    priced = [limit for limit in limits if limit.cap > 0]
+    weights = directions(len(groups), _STEPS.get(len(groups), 4))
+    found, paths = supports(groups, priced, scale, weights), []
+    inside = np.flatnonzero((weights > 0).all(axis=1))
+    for row in inside[np.linspace(0, len(inside) - 1, min(_PRICED, len(inside))).astype(np.intp)].tolist():
+        chain = chain_of_terms(priced_terms(groups, priced, scale, found, row))
+        budget = max(chain.label_budget() // _PRICED, 20)
+        paths.append(label_front(chain, merge="design", scale=_scale(chain), budget=budget).states)
+    return np.concatenate([found.states, *paths])
+
+
+def _values(groups: Sequence[tuple[ChainTerm, ...]], states: NDArray[np.intp]) -> Array:
+    """``(L, M)`` objectives of paths."""
+    return np.stack([np.max([path_sums(term, states) for term in group], axis=0) for group in groups], axis=1)
+
+
+def _broken(limit: Limit, states: NDArray[np.intp]) -> NDArray[np.bool_]:
+    return np.asarray(path_sums(limit.term, states) > limit.cap * (1 + 1e-12))
+
+
+def _span(term: ChainTerm) -> float:
+    return float((term.unary.max(axis=1) - term.unary.min(axis=1)).sum()) or 1.0
+
+
+def _scale(chain: ChainArrays) -> Array:
     """What differences are compared with: the range of the sums without pairs, (Q,)."""
     span = (chain.unary.max(axis=1) - chain.unary.min(axis=1)).sum(axis=0)
     return np.where(span > 0, span, 1.0)
 
 
-def _note(view: SearchView, structure: Structure, limits: Mapping[str, Limit], epsilon: float) -> str:
-    minorant = [name for name in view.objectives if not structure.terms[name].exact]
-    dropped = [name for name in _open_limits(structure) if name not in limits]
+def _note(view: SearchView, structure: Structure, solved: _Solved) -> str:
+    minorant = [name for name in view.objectives if not structure.exact(name)]
     parts = [f"lower bounds stand for {', '.join(minorant)}"] if minorant else []
-    parts += [f"limits left to the archive: {', '.join(dropped)}"] if dropped else []
-    parts += [f"within a factor {1 + epsilon:.4g} in every objective"] if epsilon else []
+    parts += [f"limits left to the archive: {', '.join(solved.left)}"] if solved.left else []
+    if solved.epsilon and solved.epsilon <= _WORTH_SAYING:
+        parts += [f"within a factor {1 + solved.epsilon:.4g} in every objective"]
+    elif solved.epsilon:
+        parts += ["label sets too large for a guarantee of its own, see the certified gap"]
     return "; ".join(parts) or "exact"
-
-
-def _open_limits(structure: Structure) -> dict[str, Limit]:
-    return {name: limit for name, limit in limits_of(structure).items() if limit.open}

@@ -116,15 +116,27 @@ def limits_of(structure: Structure) -> dict[str, Limit]:
 
 def chain_of(structure: Structure, objectives: Sequence[str], limits: Sequence[Limit] = ()) -> ChainArrays:
     """The arrays of these metrics, then of these limits. Raises KeyError for a metric that has no term."""
-    terms = [structure.terms[name] for name in objectives] + [limit.term for limit in limits]
-    caps = np.asarray([np.inf] * len(objectives) + [limit.cap for limit in limits])
+    return chain_of_terms([structure.terms[name] for name in objectives], limits)
+
+
+def chain_of_terms(sums: Sequence[ChainTerm], limits: Sequence[Limit] = ()) -> ChainArrays:
+    """The arrays of these terms, then of these limits."""
+    terms = [*sums, *(limit.term for limit in limits)]
+    caps = np.asarray([np.inf] * len(sums) + [limit.cap for limit in limits])
     unary = np.stack([t.unary for t in terms], axis=-1).astype(np.float64)
     n, states = unary.shape[:2]
     if all(t.pair is None for t in terms):
-        return ChainArrays(unary, None, caps, len(objectives))
+        return ChainArrays(unary, None, caps, len(sums))
     nothing = np.zeros((n - 1, states, states))
     pairs = [nothing if t.pair is None else t.pair for t in terms]
-    return ChainArrays(unary, np.stack(pairs, axis=-1), caps, len(objectives))
+    return ChainArrays(unary, np.stack(pairs, axis=-1), caps, len(sums))
+
+
+def path_sums(term: ChainTerm, states: Rows) -> Array:
+    """``(L,)`` the term's sums over paths (L, n)."""
+    i = np.arange(states.shape[1])
+    total = np.asarray(term.unary, np.float64)[i, states].sum(axis=1)
+    return np.asarray(total if term.pair is None else total + term.pair[i[:-1], states[:, :-1], states[:, 1:]].sum(1))
 
 
 def label_front(

@@ -33,11 +33,13 @@ _CELLS = 160
 @dataclass(frozen=True)
 class Supports:
     """``weights`` (W, M), ``bounds`` (W,): every design that keeps the limits has ``weights @ f >= bounds``, with f in
-    units of ``scale``. ``states`` (L, n): distinct paths that keep all limits, found on the way."""
+    units of ``scale``. ``states`` (L, n): distinct paths that keep all limits, found on the way. ``multipliers``
+    (W, Q) of the groups and limits at the bounds."""
 
     weights: Array
     bounds: Array
     states: NDArray[np.intp]
+    multipliers: Array
 
 
 def directions(objectives: int, steps: int) -> Array:
@@ -75,7 +77,28 @@ def supports(
         state.step(target)
     bounds = state.best - _SAFETY * (1.0 + np.abs(state.best))
     paths = np.concatenate(state.paths) if state.paths else np.empty((0, unary.shape[1]), np.intp)
-    return Supports(weights, bounds, np.unique(paths, axis=0))
+    return Supports(weights, bounds, np.unique(paths, axis=0), state.best_at)
+
+
+def priced_terms(
+    groups: Sequence[Sequence[ChainTerm]], limits: Sequence[Limit], scale: Array, found: Supports, row: int
+) -> list[ChainTerm]:
+    """One sum an objective in which the multipliers of weight ``row`` stand for maxima and limits: fronts of these
+    sums hold good designs near that weight."""
+    price, weights, at, terms = found.multipliers[row], found.weights[row], 0, []
+    for m, group in enumerate(groups):
+        share = price[at : at + len(group)]
+        share = share / weights[m] if weights[m] > 0 else np.full(len(group), 1.0 / len(group))
+        terms.append([(term, part / scale[m]) for term, part in zip(group, share.tolist(), strict=True)])
+        at += len(group)
+    use = [(limit.term, part / limit.cap) for limit, part in zip(limits, price[at:].tolist(), strict=True)]
+    return [_mix([*own, *use]) for own in terms]
+
+
+def _mix(parts: Sequence[tuple[ChainTerm, float]]) -> ChainTerm:
+    unary = sum((term.unary * share for term, share in parts), np.zeros(np.shape(parts[0][0].unary)))
+    pairs = [term.pair * share for term, share in parts if term.pair is not None]
+    return ChainTerm(np.asarray(unary), np.sum(pairs, axis=0) if pairs else None)
 
 
 def _pairs(terms: Sequence[ChainTerm], unit: Array) -> Array | None:
@@ -94,7 +117,7 @@ class _Ascent:
         self._multipliers = first
         self._length = np.ones(len(weights))
         self._idle = np.zeros(len(weights), np.intp)
-        self._best_at = first
+        self.best_at = first
         self.best = np.full(len(weights), -np.inf)
         self.paths: list[NDArray[np.intp]] = []
 
@@ -107,11 +130,11 @@ class _Ascent:
         self.paths.append(states[(sums[:, groups:] <= 1.0).all(axis=1)])
         better = value > self.best
         self.best = np.where(better, value, self.best)
-        self._best_at = np.where(better[:, None], lam, self._best_at)
+        self.best_at = np.where(better[:, None], lam, self.best_at)
         self._idle = np.where(better, 0, self._idle + 1)
         halve = self._idle >= _PATIENCE
         self._length, self._idle = np.where(halve, self._length / 2, self._length), np.where(halve, 0, self._idle)
-        lam = np.where(halve[:, None], self._best_at, lam)
+        lam = np.where(halve[:, None], self.best_at, lam)
         slope = sums.copy()
         slope[:, groups:] -= 1.0
         for m in range(self._weights.shape[1]):  # along the simplex only differences count
