@@ -22,14 +22,16 @@ def random_search(record: Record, seed: int) -> None:
 
 
 def archive_search(record: Record, seed: int) -> None:
-    """A plain local search: change one to three entries of a random archive member, keep what is not dominated."""
+    """A plain local search: change an entry or a few of random archive members, keep what is not dominated."""
     rng, space = np.random.default_rng(seed), record.problem.space
-    start = space.sample(50, rng)
+    start = space.concat(
+        [space.homogeneous(), space.sample(20, rng)]
+    )  # plain designs, such as all on one device, first
     scores = record.price(start)
     codes, values, broken = space.flatten(start), scores.objectives, scores.violation
     while True:
         parents = rng.integers(0, len(codes), 10)
-        children = space.mutate(space.unflatten(codes[parents]), rng, rate=2.0 / space.width)
+        children = space.mutate(space.unflatten(codes[parents]), rng, rate=1.0 / space.width)
         scores = record.price(children)
         codes = np.concatenate([codes, space.flatten(children)])
         values = np.concatenate([values, scores.objectives])
