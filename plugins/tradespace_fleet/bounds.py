@@ -14,8 +14,8 @@ def makespan_bound(tables: ScheduleTables) -> float:
 
     Solved by HiGHS through scipy (installed with pymoo).
     """
-    from scipy.optimize import linprog  # type: ignore[import-untyped]  # scipy has no stubs
-    from scipy.sparse import csr_matrix, eye, hstack, kron, vstack  # type: ignore[import-untyped]
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_matrix, eye, hstack, kron, vstack
 
     n, m = tables.exec.shape
     edges, count = tables.graph.edges, len(tables.graph.edges)
