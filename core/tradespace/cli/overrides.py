@@ -10,9 +10,9 @@ from pathlib import Path
 from tradespace.errors import InputError, TradespaceError, UnknownName, suggestion
 
 GROUPS = ("workload", "target", "optimizer", "budget", "storage", "study")
-PLAIN = ("objectives", "constraints", "evaluator", "options", "baseline", "seed", "name", "out", "batch")
+PLAIN = ("objectives", "constraints", "evaluator", "options", "baseline", "start", "seed", "name", "out", "batch")
 LISTS = ("objectives", "constraints")
-_TEXT = ("name", "out", "baseline", "storage.url", "evaluator")
+_TEXT = ("name", "out", "baseline", "start", "storage.url", "evaluator")
 _OPEN = ("workload", "target", "optimizer", "options")  # their keys are checked by whoever reads them, with suggestions
 _FIXED: Mapping[str, tuple[str, ...]] = {
     "budget": ("evaluations", "seconds", "stagnation"),

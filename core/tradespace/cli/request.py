@@ -50,6 +50,7 @@ def request_of(config: Any, plugins: tuple[str, ...] = (), command: str | None =
         storage=storage.get("url"),
         keep_designs=bool(storage.get("keep_designs")),
         baseline=None if baseline is None else Path(str(baseline)),
+        start=None if values.get("start") is None else str(values["start"]),
         command=command,
     )
 

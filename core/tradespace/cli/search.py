@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ def search(
         None,
         metavar="[PATH] [KEY=VALUE]...",
         help="A model file or folder, then settings. Groups: workload target optimizer budget storage study. "
-        "Plain keys: objectives constraints evaluator options.KEY baseline seed name out batch.",
+        "Plain keys: objectives constraints evaluator options.KEY baseline start seed name out batch.",
     ),
     multirun: bool = typer.Option(False, "-m", "--multirun", help="Sweep: KEY=A,B runs every combination."),
     profile: bool = typer.Option(False, "--profile", help="Say where the time went."),
@@ -95,10 +96,9 @@ class Task:
 
     def __call__(self, config: Any) -> Outcome:
         from tradespace.cli.request import request_of
-        from tradespace.reports.profile import Stopwatch
         from tradespace.studies.session import search as run_search
 
-        watch = Stopwatch() if self.profile else None
+        watch = self._watch() if self.profile else None
         try:
             request = request_of(config, self.plugins, self.command)
             summary = run_search(request, self._registry(), watch=watch)
@@ -111,6 +111,15 @@ class Task:
         if self.sweep and outcome.summary is not None and outcome.summary.interrupted:
             raise KeyboardInterrupt
         return outcome
+
+    def _watch(self) -> Stopwatch:
+        """A stopwatch that knows what the process did before: CPU seconds, all there is to know of its start."""
+        from tradespace.reports.profile import Stopwatch
+
+        watch = Stopwatch()
+        if not self.sweep:
+            watch.add("start and compose", time.process_time())
+        return watch
 
     @staticmethod
     def _say(outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tradespace.designs import Designs
 from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.problem import Evaluator, Problem
@@ -13,6 +14,7 @@ from tradespace.search.contract import Budget, Observer, Optimizer, SearchView
 from tradespace.search.front import Front
 from tradespace.search.gap import with_constraints
 from tradespace.search.loop import guarded, run
+from tradespace.search.start import checked_start, started, suggesting
 
 
 def search(
@@ -27,6 +29,7 @@ def search(
     stagnation: int | None = None,
     seed: int = 0,
     batch: int | None = None,
+    start: Designs | Sequence[Mapping[str, Any]] | None = None,
     observers: Sequence[Observer] = (),
     registry: Registry | None = None,
 ) -> Front:
@@ -41,6 +44,7 @@ def search(
         evaluations, seconds, stagnation: the budget; the first that is reached ends the search.
         seed: equal seeds give equal fronts (unless ``seconds`` ends the search).
         batch: designs per batch; default: what the optimizer likes.
+        start: designs to price first, such as ``front.designs`` of an earlier or cheaper search, at most 256.
         observers: told of every batch.
         registry: where names are looked up; default: all installed plugins.
 
@@ -49,13 +53,15 @@ def search(
     """
     problem = Problem.of(evaluator, objectives, constraints)
     budget = Budget(evaluations, seconds, stagnation)
+    first = checked_start(problem.space, start)
     if isinstance(optimizer, str | type):
-        chosen, name = _built(optimizer, options or {}, view_of(problem, budget), registry)
+        view = suggesting(view_of(problem, budget), first)
+        chosen, name = _built(optimizer, options or {}, view, registry)
     elif options:
         raise ProblemError("options go with an optimizer's name or class, not with an instance", where="options")
     else:
         chosen, name = optimizer, type(optimizer).__name__
-    return run(problem, chosen, budget, seed, name=name, batch=batch, observers=observers)
+    return run(problem, started(chosen, first), budget, seed, name=name, batch=batch, observers=observers)
 
 
 def view_of(problem: Problem, budget: Budget) -> SearchView:

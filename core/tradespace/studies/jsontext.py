@@ -78,6 +78,13 @@ def texts(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def mappings(value: Any, where: str) -> tuple[dict[str, Any], ...]:
+    """A list of mappings."""
+    if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
+        raise StudyError("needs a list of mappings", value=value, where=where)
+    return tuple(value)
+
+
 def _key(key: Any, where: str) -> str:
     if not isinstance(key, str | int | float | bool):
         raise StudyError("keys are text", value=repr(key), where=where)

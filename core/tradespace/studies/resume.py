@@ -25,6 +25,7 @@ from tradespace.studies.writer import StudyLog
 if TYPE_CHECKING:
     from tradespace.designs import Space
     from tradespace.plugins import Registry
+    from tradespace.reports.profile import Stopwatch
     from tradespace.search import Front
 
 
@@ -50,8 +51,10 @@ def start(
     *,
     observers: Sequence[Observer] = (),
     keep_designs: bool = False,
+    watch: Stopwatch | None = None,
 ) -> Front:
     """Search from the beginning, logged as study ``name``. The log sees each batch before the other observers.
+    ``watch`` times the optimizer and the log.
 
     Raises:
         StudyError: the name is taken or malformed, or the database cannot be written.
@@ -59,7 +62,9 @@ def start(
     optimizer = _optimizer(spec, problem, registry)  # first: a wrong option must not leave a study behind
     provenance = Provenance.of(spec.setting, registry)
     log = store.create(name, spec, provenance, problem, keep_designs=keep_designs)
-    return _search(log, spec, problem, optimizer, observers, None)
+    if watch is not None:
+        optimizer = watch.optimizer(optimizer)
+    return _search(log, spec, problem, optimizer, observers, None, watch)
 
 
 def resume(
@@ -104,6 +109,7 @@ def _search(
     optimizer: Optimizer,
     observers: Sequence[Observer],
     replay: LogReplay | None,
+    watch: Stopwatch | None = None,
 ) -> Front:
     from tradespace.search.loop import run
 
@@ -115,7 +121,7 @@ def _search(
             spec.seed,
             name=spec.optimizer,
             batch=spec.batch,
-            observers=[log, *observers],
+            observers=[log if watch is None else watch.observer(log), *observers],
             replay=replay,
         )
         log.finish(front, "interrupted" if front.interrupted else "complete")
@@ -124,8 +130,11 @@ def _search(
 
 def _optimizer(spec: StudySpec, problem: Problem, registry: Registry) -> Optimizer:
     from tradespace.search.api import make_optimizer, view_of
+    from tradespace.search.start import checked_start, started, suggesting
 
-    return make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
+    first = checked_start(problem.space, spec.start)
+    view = suggesting(view_of(problem, spec.budget), first)
+    return started(make_optimizer(spec.optimizer, spec.optimizer_options, view, registry), first)
 
 
 def _problem(study: StudyRecord, registry: Registry) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -39,6 +40,7 @@ class SearchRequest:
         out: folder of the database (unless ``storage`` says otherwise), reports and plans.
         storage: database URL or path; None: ``out/tradespace.db``.
         baseline: a plan file to set beside the front.
+        start: a plan file, or a study of the same database, whose designs are priced first.
         command: what was typed, for the report.
     """
 
@@ -48,6 +50,7 @@ class SearchRequest:
     storage: str | None = None
     keep_designs: bool = False
     baseline: Path | None = None
+    start: str | None = None
     command: str | None = None
 
     @property
@@ -67,25 +70,31 @@ class Prepared:
     baseline: Designs | None = None
 
 
-def prepare(request: SearchRequest, registry: Registry) -> Prepared:
+def prepare(request: SearchRequest, registry: Registry, clock: Stopwatch | None = None) -> Prepared:
     """Load, tabulate and check everything that can be wrong, before anything is written.
 
     Raises:
         TradespaceError: whatever of workload, target, objectives, constraints, optimizer or baseline does not fit.
     """
     from tradespace.problem import Problem
+    from tradespace.reports.profile import Stopwatch
     from tradespace.search import make_optimizer, view_of
     from tradespace.settings import bind
 
+    clock = clock or Stopwatch()
     spec = request.spec
     if spec.setting is None:
         raise ProblemError("a search needs a workload and a target")
     if request.name is not None:
         check_name(request.name)
-    bound = bind(spec.setting, registry)
+    with clock.section("load and tabulate"):
+        bound = bind(spec.setting, registry)
     spec = replace(spec, objectives=spec.objectives or default_objectives(bound.evaluator))
     problem = Problem.of(bound.evaluator, spec.objectives, spec.constraints)
-    make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
+    if request.start is not None:
+        spec = replace(spec, start=_read_start(request, bound))
+    with clock.section("build the optimizer"):
+        make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
     return Prepared(request, spec, bound, problem, _read_baseline(request.baseline, bound))
 
 
@@ -129,8 +138,10 @@ def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | Non
     from tradespace.studies.resume import start
 
     clock = watch or Stopwatch()
-    with clock.section("load and tabulate"):
-        prepared = prepare(request, registry)
+    if watch is not None:
+        with clock.section("import"):
+            _import()
+    prepared = prepare(request, registry, clock)
     spec = prepared.spec
     problem = clock.problem(prepared.problem) if watch is not None else prepared.problem
     with contextlib.ExitStack() as stack:
@@ -139,12 +150,27 @@ def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | Non
             name = request.name or store.free_name(default_name(spec))
         progress = stack.enter_context(SearchProgress(spec.budget))
         with clock.section("search"):
-            front = start(store, name, spec, problem, registry, observers=[progress], keep_designs=request.keep_designs)
+            front = start(
+                store,
+                name,
+                spec,
+                problem,
+                registry,
+                observers=[progress],
+                keep_designs=request.keep_designs,
+                watch=watch,
+            )
         progress.close()
         if front.interrupted and not front.evaluations:
             raise KeyboardInterrupt  # nothing was found; the log says that the study was interrupted
         front = dataclasses.replace(front, problem=prepared.problem)
         return conclude(prepared, front, store, name, clock)
+
+
+def _import() -> None:
+    """What the parts would import when they are first used, so that a profile shows it apart from their work."""
+    for module in ("numpy", "numba", "sqlalchemy", "moocore", "tradespace.search", "tradespace.studies.publish"):
+        importlib.import_module(module)
 
 
 def conclude(prepared: Prepared, front: Front, store: Store, name: str, clock: Stopwatch) -> Summary:
@@ -170,10 +196,12 @@ def conclude(prepared: Prepared, front: Front, store: Store, name: str, clock: S
 
 def plan_of(front: Front, bound: Bound, what: str = "knee") -> Plan:
     """The best plan of a front with the references that let it be priced again."""
+    from tradespace.plugins import foreign
     from tradespace.search.front import FrontPoint
 
     point: FrontPoint = front.best(what)
-    plan = point.plan
+    with foreign(f"explain of {type(bound.evaluator).__name__}"):
+        plan = point.plan
     setting = bound.setting
     return replace(
         plan,
@@ -212,6 +240,24 @@ def _read_baseline(path: Path | None, bound: Bound) -> Designs | None:
             value=f"a plan of {plan.workload} on {plan.target} ({error})",
             where=str(path),
         ) from None
+
+
+def _read_start(request: SearchRequest, bound: Bound) -> tuple[dict[str, Any], ...]:
+    """The designs of a plan file or of a study's front, as a person reads them, in the space that is searched."""
+    from tradespace.search.start import checked_start
+    from tradespace.studies.log import Store
+
+    ref = str(request.start)
+    if Path(ref).suffix in (".yaml", ".yml"):
+        designs = _read_baseline(Path(ref), bound)
+        assert designs is not None
+    else:
+        with Store.open(request.database, create=False) as store:
+            designs = store.load(ref).front.designs
+    designs = checked_start(bound.evaluator.space, designs)
+    if not len(designs):
+        raise ProblemError("a start holds at least one design", value=f"none in '{ref}'", where="start")
+    return tuple(designs.show(i) for i in range(len(designs)))
 
 
 def _baseline(prepared: Prepared, front: Front) -> Baseline | None:

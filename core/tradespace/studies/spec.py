@@ -28,6 +28,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "seed": int,
     "batch": (int, _NONE),
     "plugins": list,
+    "start": list,
 }
 _SETTING: Mapping[str, type | tuple[type, ...]] = {
     "workload": (str, dict),
@@ -50,6 +51,7 @@ class StudySpec:
         seed: of every random number of the search.
         batch: designs asked for at once; None = what the optimizer likes.
         plugins: unpackaged plugin files that were loaded (``--plugin``).
+        start: designs that were priced first, as a person reads them.
     """
 
     setting: Setting | None
@@ -63,6 +65,7 @@ class StudySpec:
     seed: int = 0
     batch: int | None = None
     plugins: tuple[str, ...] = ()
+    start: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def budget(self) -> Budget:
@@ -82,7 +85,11 @@ class StudySpec:
         """The spec of `to_json`. Raises `StudyError` naming an unknown, missing or misfitting key."""
         from tradespace.settings import Setting
 
-        found = jsontext.fields(jsontext.load(text, where), _KEYS, where)
+        document = jsontext.load(text, where)
+        if isinstance(document, dict):
+            document.setdefault("start", [])  # studies written before there were starts
+        found = jsontext.fields(document, _KEYS, where)
+        found["start"] = jsontext.mappings(found["start"], f"{where}.start")
         for key in ("objectives", "constraints", "plugins"):
             found[key] = jsontext.texts(found[key], f"{where}.{key}")
         if found["setting"] is not None:
