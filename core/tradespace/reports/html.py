@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import TradespaceError
 from tradespace.plans import Plan
+from tradespace.plugins import foreign
 from tradespace.reports.breakdown import explained_rows
 from tradespace.reports.files import write_atomic
 from tradespace.reports.payload import payload
@@ -27,14 +28,19 @@ _PAGE = Path(__file__).parent / "page"
 
 
 def explained(front: Front, summary: Summary) -> dict[str, Plan]:
-    """The plans that a report breaks down, by full id. Empty if the evaluator explains nothing."""
+    """The plans that a report breaks down, by full id. Empty if the evaluator explains nothing.
+
+    Raises:
+        PluginError: the evaluator's ``explain`` raised.
+    """
     explain = getattr(front.problem.evaluator, "explain", None)
     if explain is None:
         return {}
-    if front.diagnosis is not None and not summary.rows:
-        nearest = front.diagnosis.nearest.take(slice(0, len(summary.nearest)))
-        return {design.ids[0]: explain(design) for design in nearest}
-    return {front.ids[i]: front.point(i).plan for i in explained_rows(summary)}
+    with foreign(f"explain of {type(front.problem.evaluator).__name__}"):
+        if front.diagnosis is not None and not summary.rows:
+            nearest = front.diagnosis.nearest.take(slice(0, len(summary.nearest)))
+            return {design.ids[0]: explain(design) for design in nearest}
+        return {front.ids[i]: front.point(i).plan for i in explained_rows(summary)}
 
 
 def render(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[str, str]] = ()) -> str:

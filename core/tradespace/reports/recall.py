@@ -15,6 +15,7 @@ from tradespace.baseline import bind_plan
 from tradespace.designs import Designs, short_ids
 from tradespace.errors import DesignError, StudyError, TradespaceError, UnknownName
 from tradespace.plans import Plan
+from tradespace.plugins import foreign
 from tradespace.problem import Problem
 from tradespace.settings import Bound, bind
 from tradespace.studies.session import DATABASE, default_objectives
@@ -158,7 +159,8 @@ def readable(problem: Problem, bound: Bound, designs: Designs) -> Plan:
     values |= {k: float(scores.prices[k][0]) for k in scores.prices if k not in values}
     names = problem.violation_names(scores.prices)
     broken = dict(zip(names, scores.violations[0].tolist(), strict=True))
-    plan = FrontPoint(0, designs.ids[0], values, designs, problem, broken).plan
+    with foreign(f"explain of {type(problem.evaluator).__name__}"):
+        plan = FrontPoint(0, designs.ids[0], values, designs, problem, broken).plan
     setting = bound.setting
     return replace(
         plan,

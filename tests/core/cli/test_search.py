@@ -53,6 +53,9 @@ class Faulty:
             raise ValueError("no price today")
         x = (designs["place"] == 0).sum(axis=1).astype(float)
         return Prices({"x": x, "y": 9.0 - x + (designs["place"] == 2).sum(axis=1)})
+    def explain(self, designs):
+        if self.fault == "explain":
+            raise LookupError("no words")
 
 @hookimpl
 def tradespace_workloads():
@@ -270,6 +273,8 @@ def test_ctrl_c_before_anything_was_found(call: Call, faulty: Callable[[str], tu
 def test_a_plugin_that_raises_is_named(call: Call, faulty: Callable[[str], tuple[str, ...]]) -> None:
     code, _, err = call(*faulty("price"))
     assert code == 2 and "a plugin must not raise; got ValueError: no price today" in err and "Traceback" not in err
+    code, _, err = call(*faulty("explain"))
+    assert code == 2 and "explain of Faulty: the plugin failed: LookupError: no words" in err
     code, _, err = call(*faulty("bind"))
     assert code == 2 and "ZeroDivisionError" in err and "Traceback" not in err
 
@@ -387,4 +392,7 @@ def test_an_unknown_name_names_the_plugins_that_failed(call: Call, folder: Path)
 
 def test_profile_says_where_the_time_went(call: Call) -> None:
     code, out, _ = call("--json", "--profile", *QUICK)
-    assert code == 0 and json.loads(out)["profile"]["search: price"] > 0
+    seconds = json.loads(out)["profile"]
+    parts = ("start and compose", "import", "load and tabulate", "build the optimizer", "search", "certified gap")
+    inside = ("search: ask", "search: price", "search: tell", "search: log")
+    assert code == 0 and all(seconds[part] > 0 for part in (*parts, *inside))
