@@ -200,10 +200,6 @@ def _call_hooks(status: PluginStatus, plugin: Any) -> LoadedPlugin:
     return LoadedPlugin(replace(status, names={g: n for g, n in names.items() if n}), paths, catalogue)
 
 
-def _known_hooks() -> tuple[str, ...]:
-    return tuple(sorted(name for name in vars(hookspecs) if name.startswith(PREFIX)))
-
-
 def _refuse_misnamed(manager: pluggy.PluginManager, plugin: Any) -> None:
     """pluggy ignores a hook that is misspelt or lacks its decorator, which would silently cost all its names."""
     known = tuple(sorted(name for name in vars(hookspecs) if name.startswith(PREFIX)))

@@ -71,6 +71,16 @@ def test_rows_of_ones_own_as_text_and_as_one_document(call: Call, folder: Path) 
     assert "G4 not reproducible: nobody can measure it, here" in out and "G5 beside: beside" in out
 
 
+def test_a_decision_of_many_layers_leaves_room_for_the_table(call: Call, folder: Path) -> None:
+    setting = "{workload: toy-decoder, target: phone, options: {per: operator}, design: {placement: cpu}}"
+    rows = f"rows:\n- {{id: P1, report: design.placement, setting: {setting}, value: cpu, band: {{equals: true}}}}\n"
+    path = _write(folder / "rows.yaml", rows=rows)
+    (line,) = (line for line in call("--rows", str(path))[1].splitlines() if line.startswith("P1 "))
+    assert "× cpu" in line and "design.placement" in line and line.rstrip().endswith("outside")
+    (row,) = json.loads(call("--rows", str(path), "--json")[1])["systems"][0]["rows"]
+    assert len(row["ours"]) > 30 and set(row["ours"]) == {"cpu"}
+
+
 def test_all_inside_exits_0(call: Call, folder: Path) -> None:
     path = _write(folder / "rows.yaml", rows="".join(ROWS.splitlines(keepends=True)[:7]))
     assert call("--rows", str(path))[0] == 0

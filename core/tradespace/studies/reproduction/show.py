@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,15 +20,18 @@ if TYPE_CHECKING:
 
 MARKS: Mapping[str, str] = {"inside": "green", "outside": "red", "error": "red", "identity": "cyan", "fitted": "yellow"}
 
+_WIDEST = 24  # columns of a value in the table; JSON has all of it
+
 
 def number(value: Any, unit: str) -> str:
-    """A value in the row's unit with four digits; text as it is."""
+    """A value in the row's unit with four digits; text as it is, lists in runs, as "10× cpu, npu"."""
     if value is None:
         return "-"
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        return ", ".join(str(v) for v in value)
+        runs = [(str(entry), len(list(run))) for entry, run in itertools.groupby(value)]
+        return ", ".join(entry if count == 1 else f"{count}× {entry}" for entry, count in runs)
     return f"{units.format(float(value), '')}{f' {unit}' if unit not in ('', '1') else ''}"
 
 
@@ -66,7 +70,14 @@ def print_system(system: SystemResult) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("row", "what", "published", "ours", "ratio", "band", "verdict"):
         right = name in ("published", "ours", "ratio")
-        table.add_column(name, justify="right" if right else "left", no_wrap=name != "what", overflow="fold")
+        wide = name in ("published", "ours")
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=name != "what",
+            overflow="ellipsis" if wide else "fold",
+            max_width=_WIDEST if wide else None,
+        )
     for result in published_results(system):
         name, *values, verdict = cells(result)
         table.add_row(name, what(result), *values, Text(verdict, style=MARKS.get(verdict, "")))
