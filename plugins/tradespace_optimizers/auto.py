@@ -46,7 +46,10 @@ class Chosen:
 
 
 class Auto:
-    """``note``: what was chosen and why, then what the chosen optimizer says is certain."""
+    """Picks an optimizer by structure, kinds of variables, objectives and budget, and says why.
+
+    ``note``: what was chosen and why, then what the chosen optimizer says is certain.
+    """
 
     Options: ClassVar[type] = AutoOptions
     supports: ClassVar[Supports] = Supports(note="picks another optimizer and says why")

@@ -52,7 +52,9 @@ class ChainExactOptions:
 
 
 class ChainExact:
-    """Solves when it is built; asks the designs of the front, spread first; ends when all were told.
+    """Exact front of a declared chain structure by label dynamic programming, or one within a stated factor.
+
+    Solves when it is built; asks the designs of the front, spread first; ends when all were told.
 
     ``note`` says what is certain about the asked designs.
     """

@@ -59,7 +59,9 @@ class LearnedChainOptions:
 
 
 class LearnedChain:
-    """Crossings, then probes, then the learnt front, then pgsam; straight to pgsam wherever the structure fails.
+    """Fits a chain structure to a few hundred designs, tests it on others, and solves it exactly if it holds.
+
+    Crossings, then probes, then the learnt front, then pgsam; straight to pgsam wherever the structure fails.
 
     ``note`` says what was found out. ``holds``: whether the structure held so far, None before the first tests.
     """

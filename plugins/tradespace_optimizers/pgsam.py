@@ -71,7 +71,10 @@ class PGSAMOptions:
 
 
 class PGSAM:
-    """Row r of a batch belongs to chain (chain rows told so far + r) mod C, so tells alone rebuild every chain."""
+    """PGSAM, Pareto-guided annealing of many chains with momentum (our reconstruction): any discrete or mixed space.
+
+    Row r of a batch belongs to chain (chain rows told so far + r) mod C, so tells alone rebuild every chain.
+    """
 
     Options: ClassVar[type] = PGSAMOptions
 

@@ -64,8 +64,11 @@ class RLACOOptions:
 
 
 class RLACO:
-    """State: archive, trails and policies, all changed by `tell` alone. Ant i of a batch follows a direction that is
-    known from i and the number of batches told, so a tell knows what each row was for."""
+    """Ants with pheromone trails and a heuristic that a policy gradient learns: assignments and orders.
+
+    State: archive, trails and policies, all changed by `tell` alone. Ant i of a batch follows a direction that is
+    known from i and the number of batches told, so a tell knows what each row was for.
+    """
 
     Options: ClassVar[type] = RLACOOptions
 
