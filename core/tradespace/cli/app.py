@@ -42,7 +42,6 @@ def build() -> Callable[..., Any]:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        no_args_is_help=True,
         epilog=_EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         rest, context = split_globals(arguments)
         with using(context):
-            return _exit_code(_run(rest))
+            return _exit_code(_run(rest or ([] if context.json else ["--help"])))
     except TradespaceError as error:
         return _refuse(context, type(error).__name__, str(error), error)
     except (KeyboardInterrupt, Interrupted):

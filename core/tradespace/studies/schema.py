@@ -187,7 +187,7 @@ def _check_file(address: URL, create: bool) -> None:
             "the folder of a study database must be writable",
             value=error.strerror,
             where=str(path),
-            remedy="Choose another place with --storage.",
+            remedy="Choose another place: out=FOLDER for a search, --storage elsewhere.",
         ) from None
 
 

@@ -44,6 +44,14 @@ def test_help_lists_every_command_and_imports_none(tmp_path: Path) -> None:
     assert all(f"  {name}" in done.stdout for name in COMMANDS)
 
 
+def test_without_a_command_the_help_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    captured = capsys.readouterr()
+    assert "\n  search " in captured.out and "\n  price " in captured.out and captured.err == ""
+    assert main(["--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["message"].startswith("Missing command")
+
+
 def test_mistyped_commands_get_suggestions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serch"]) == 2
     assert "unknown command 'serch'. Did you mean 'search'?" in capsys.readouterr().err
