@@ -21,7 +21,10 @@ class ListSchedulersOptions:
 
 
 class ListSchedulers:
-    """Told designs count forward in the list of plans."""
+    """The plans of the ten list schedulers (HEFT, CPOP, PEFT, Min-Min, ...), one after another.
+
+    Told designs count forward in the list.
+    """
 
     Options: ClassVar[type] = ListSchedulersOptions
     batch = 64
