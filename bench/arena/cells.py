@@ -22,8 +22,8 @@ DECLARED = ("auto declared", "pgsam declared")
 EXACT = "chain_exact declared"
 SCHEDULES = ("rl_aco",)
 NETWORKS = ("tinynas", "nas_evolution")
-LENGTHY: Mapping[str, int] = dict.fromkeys((*NETWORKS, "pymoo moead"), 2)
-"""Seeds of optimizers that take 5 to 20 s a run."""
+LENGTHY: Mapping[str, int] = dict.fromkeys((*NETWORKS, "pymoo moead"), 2) | {EXACT: 1}
+"""Seeds of optimizers that take 5 to 20 s a run, or know no chance."""
 PYMOO_SMALL = ("pymoo nsga3", "pymoo moead", "pymoo rvea")
 
 
@@ -63,7 +63,7 @@ def cells(instances: Mapping[str, Instance], seeds: int) -> Iterator[Cell]:
 
 def _racers(instance: Instance) -> list[str]:
     """Who runs by the clock: not what would spend it compiling."""
-    return [name for name in optimizers(instance) if name not in (*PYMOO_SMALL, "pymoo age_moea2")]
+    return [name for name in optimizers(instance) if name not in (*PYMOO_SMALL, EXACT, "pymoo age_moea2")]
 
 
 def _clocked(instance: Instance, seed: int) -> Iterator[Cell]:
@@ -103,6 +103,6 @@ def budgets(instance: Instance, optimizer: str) -> tuple[int, ...]:
     most = (*BUDGETS, LARGE) if instance.large and optimizer not in PYMOO_SMALL else BUDGETS
     if optimizer in NETWORKS:
         return (500,)
-    if optimizer in PYMOO_SMALL:
+    if optimizer in PYMOO_SMALL or (optimizer == EXACT and instance.family == "chain capped"):
         return (2000,)
     return (most[-1],) if optimizer in STEADY else most
