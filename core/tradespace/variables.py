@@ -149,11 +149,7 @@ class Choice:
         return columns.clip(0, len(self.options) - 1).astype(self.dtype)
 
     def at(self, index: NDArray[np.int64]) -> Array:
-        k, out = len(self.options), np.empty((len(index), self.width), self.dtype)
-        rest = index.copy()
-        for j in range(self.width - 1, -1, -1):
-            rest, out[:, j] = np.divmod(rest, k)
-        return out
+        return _digits(index, len(self.options), self.width).astype(self.dtype)
 
     def show(self, row: Array) -> Any:
         values = [self.options[int(c)] for c in row]
@@ -232,11 +228,7 @@ class Integer:
         return columns.clip(self.low, self.high).astype(np.int64)
 
     def at(self, index: NDArray[np.int64]) -> Array:
-        k, out = self.high - self.low + 1, np.empty((len(index), self.width), np.int64)
-        rest = index.copy()
-        for j in range(self.width - 1, -1, -1):
-            rest, out[:, j] = np.divmod(rest, k)
-        return out + self.low
+        return _digits(index, self.high - self.low + 1, self.width) + self.low
 
     def show(self, row: Array) -> Any:
         values = [int(v) for v in row]
@@ -323,6 +315,14 @@ class Real:
             if not self.low <= row[i] <= self.high:
                 raise DesignError(f"a number from {self.low} to {self.high}", value=v, where=f"{where}.{self.name}")
         return row
+
+
+def _digits(index: NDArray[np.int64], base: int, width: int) -> NDArray[np.int64]:
+    """(N, width) digits of the numbers (N,), the last one running fastest."""
+    digits, rest = np.empty((len(index), width), np.int64), index.copy()
+    for j in range(width - 1, -1, -1):
+        rest, digits[:, j] = np.divmod(rest, base)
+    return digits
 
 
 def number(value: Any, where: str) -> float:
