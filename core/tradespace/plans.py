@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,14 @@ from tradespace.errors import InputError
 
 FORMAT = "tradespace plan 1"
 _KEYS = ("format", "id", "workload", "target", "evaluator", "options", "design", "values", "substitutes")
+
+
+def in_runs(value: Any) -> str:
+    """A decision in words; equal neighbours of a list are counted: "10× cpu, npu"."""
+    if not isinstance(value, list | tuple):
+        return str(value)
+    runs = [(str(entry), len(list(run))) for entry, run in itertools.groupby(value)]
+    return ", ".join(entry if count == 1 else f"{count}× {entry}" for entry, count in runs)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Plan:
         if self.rows:
             lines += ["placement"] + [f"  {span:10} {choices}" for span, choices in _runs(self.rows)]
         else:
-            lines += ["design"] + [f"  {name}: {value}" for name, value in self.design.items()]
+            lines += ["design"] + [f"  {name}: {in_runs(value)}" for name, value in self.design.items()]
         if self.devices:
             lines += ["devices"] + [f"  {d.name:10} {_costs(d.costs)}" for d in self.devices]
         broken = {k: v for k, v in self.violations.items() if v > 0}

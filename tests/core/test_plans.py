@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,8 @@ def test_explanation_joins_equal_neighbours_and_names_what_is_broken() -> None:
     assert "0..2" in text and "3..4" in text and "placement npu" in text
     assert "41.2 ms" in text and "memory.dgpu exceeded by 25.0%" in text and "1 substitute" in text
     assert not plan().feasible
+    bare = replace(plan(), rows=()).explain()  # an evaluator that explains nothing
+    assert "placement: 3× dgpu, 2× npu" in bare and "k: 4" in bare
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tradespace import units
 from tradespace.errors import TradespaceError
+from tradespace.plans import in_runs
 from tradespace.studies.reproduction import grammar
 from tradespace.studies.reproduction.document import Published, Row
 from tradespace.studies.reproduction.pricing import Pricer, facts_of
@@ -30,8 +30,7 @@ def number(value: Any, unit: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
-        runs = [(str(entry), len(list(run))) for entry, run in itertools.groupby(value)]
-        return ", ".join(entry if count == 1 else f"{count}× {entry}" for entry, count in runs)
+        return in_runs(value)
     return f"{units.format(float(value), '')}{f' {unit}' if unit not in ('', '1') else ''}"
 
 
