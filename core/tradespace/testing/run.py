@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import PluginError, TradespaceError
 from tradespace.plugins import NOUNS, PluginStatus, Registry, foreign
-from tradespace.testing.report import Kit, KitReport, fail, not_applicable
+from tradespace.testing.report import CheckResult, Kit, KitReport, fail, not_applicable
 
 if TYPE_CHECKING:
     from tradespace.problem import Problem
@@ -100,7 +100,8 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
     if kind == "optimizers":
         from tradespace.testing.optimizers import check_optimizer
 
-        yield check_optimizer(subject, label, problem=_problem_for(subject, registry))
+        problem, refusal = _problem_for(subject, registry)
+        yield check_optimizer(subject, label, problem=problem) if not refusal else _refused(label, refusal)
     elif kind == "device_models":
         yield from _check_device_model(subject, label, registry)
     elif kind == "kernels":
@@ -119,31 +120,53 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
         yield check_evaluator(subject, label)
 
 
-def _problem_for(optimizer: Any, registry: Registry) -> Problem | None:
-    """The kit's own problem (None) or, if the optimizer refuses it, the first of the catalogue that it takes."""
-    from tradespace.testing.problems import ToyChain, problem_of, view_of
+def _problem_for(optimizer: Any, registry: Registry) -> tuple[Problem | None, str]:
+    """The kit's own problem (None) or, if the optimizer refuses it, the first that it takes: distances from one point
+    in a box, then the catalogue's. If it takes none, why it refused the kit's own."""
+    from tradespace.designs import Real, Space
+    from tradespace.testing.problems import Distances, ToyChain, problem_of
 
-    def takes(problem: Problem) -> bool:
-        try:
-            optimizer(view_of(problem), optimizer.Options())
-        except TradespaceError:
-            return False
-        except Exception:  # its kit says what is wrong with it
-            return True
-        return True
-
-    if takes(problem_of(ToyChain())):
-        return None
+    refusal = _refusal(optimizer, problem_of(ToyChain()))
+    if not refusal:
+        return None, ""
+    numbers = problem_of(Distances(Space(Real("a", 0.0, 1.0), Real("b", -5.0, 5.0, length=3)), 1))
+    if not _refusal(optimizer, numbers):
+        return numbers, ""
     for name in registry.names("evaluators"):
         try:
             factory = registry.load("evaluators", name)()
             for _, workload, target in _pairs(factory, registry)[0][:1]:
                 problem = problem_of(factory.bind(workload, target, {}, registry))
-                if takes(problem):
-                    return problem
+                if not _refusal(optimizer, problem):
+                    return problem, ""
         except Exception:  # that evaluator's own check says why
             continue
-    return None
+    return None, refusal
+
+
+def _refusal(optimizer: Any, problem: Problem) -> str:
+    """Why the optimizer does not take the problem; empty if it does, or fails in a way that its kit will tell."""
+    from tradespace.testing.problems import view_of
+
+    try:
+        optimizer(view_of(problem), optimizer.Options())
+    except TradespaceError as error:
+        return str(error)
+    except Exception:
+        return ""
+    return ""
+
+
+def _refused(label: str, reason: str) -> KitReport:
+    """An optimizer that cannot be tried here, say because its library is not installed."""
+    return KitReport(
+        "optimizer kit",
+        label,
+        (
+            CheckResult("refuses_with_a_reason", "What it cannot search is refused by a sentence.", "passed", reason),
+            CheckResult("everything_else", "The checks of the kit.", "not applicable", reason),
+        ),
+    )
 
 
 def _check_device_model(model: Any, label: str, registry: Registry) -> Iterator[KitReport]:
