@@ -84,11 +84,16 @@ class _Cursor:
     def fail(self, rule: str, value: object = None) -> InputError:
         return InputError(rule, value=value, where=f"{self.where}, byte {self.at}")
 
+    def _left(self, length: int) -> str:
+        return f"{length} bytes where {max(self.size - self.at, 0)} are left"
+
     def need(self, length: int, what: str) -> int:
         """Make `length` more bytes available; returns where they start."""
         start = self.at
         if length > self.size - start:
-            raise self.fail(f"the file is complete ({what} ends beyond its end: truncated or damaged)", length)
+            raise self.fail(
+                f"the file is complete ({what} ends beyond its end: truncated or damaged)", self._left(length)
+            )
         if start + length > MAX_HEADER:
             raise self.fail(f"header and tensor table have at most {MAX_HEADER >> 20} MiB")
         if start + length > len(self.data):
@@ -106,8 +111,10 @@ class _Cursor:
     def count(self, what: str, each: int, limit: int) -> int:
         """A count of things of at least `each` bytes."""
         found = int(self.number("Q", what))
-        if found > limit or found * each > self.size - self.at:
-            raise self.fail(f"{what} is at most {limit} and fits into the file", found)
+        if found > limit:
+            raise self.fail(f"{what} is at most {limit}", found)
+        if found * each > self.size - self.at:
+            raise self.fail(f"{what} fits into the file (it is truncated or damaged)", found)
         return found
 
     def text(self, what: str, limit: int = MAX_HEADER) -> str:
