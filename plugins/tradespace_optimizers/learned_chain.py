@@ -41,6 +41,7 @@ Array = NDArray[np.float64]
 Rng = np.random.Generator
 
 _BUDGET = 10_000  # designs, where the budget is not a number of designs
+_FIRST = 8  # two crossings: one that fails is enough
 _BATCH = 256
 _SLACK = 100.0  # how much worse than held-out ones designs of the learnt front may be predicted
 _PATIENCE = 3.0  # rows told while waiting for whole crossings, in rows that would do
@@ -99,7 +100,7 @@ class LearnedChain:
     def batch(self) -> int:
         if self._over:
             return self._pgsam.batch
-        return 4 * self._options.crossings if self.holds is None else _BATCH
+        return _FIRST if self.holds is None else _BATCH
 
     def _needed(self, parameters: int) -> int:
         """Told designs before a fit: a crossing's fourth row repeats what three say."""
