@@ -38,7 +38,7 @@ def check_plugin(status: PluginStatus, registry: Registry) -> Iterator[KitReport
     for group, names in status.names.items():
         for name in names:
             yield from check_name(group, name, registry)
-    yield from _check_catalogue(status.name, registry)
+    yield from check_catalogue(status.name, registry)
 
 
 def check_name(group: str, name: str, registry: Registry) -> Iterator[KitReport]:
@@ -66,7 +66,8 @@ def check_workload_name(ref: Any, registry: Registry) -> KitReport:
     return check_workload(lambda: load_workload(ref, registry), str(ref))
 
 
-def _check_catalogue(plugin: str, registry: Registry) -> Iterator[KitReport]:
+def check_catalogue(plugin: str, registry: Registry) -> Iterator[KitReport]:
+    """The targets and workloads in a plugin's catalogue."""
     for kind, check in (("targets", check_target_name), ("workloads", check_workload_name)):
         for owner, file in registry.catalogue_files(kind):
             if owner == plugin:
