@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tests.core.search.toys import Plain, RandomChain, brute_front, everything
@@ -9,7 +11,7 @@ from tests.support.chains import Chain
 
 from tradespace.designs import Choice, Designs, Integer, Space
 from tradespace.errors import ProblemError
-from tradespace.problem import Problem
+from tradespace.problem import Problem, Structure
 from tradespace.search.api import search
 
 GOALS = ["latency", "energy", "loss"]
@@ -100,3 +102,57 @@ def test_variables_outside_the_structure_take_their_first_value() -> None:
 
     front = search(More(), ["cost0", "cost1"], optimizer="chain_exact")
     assert set(front.designs["copies"].tolist()) == {2}
+
+
+@pytest.mark.parametrize("kind", ["capped", "bottleneck"])
+@pytest.mark.parametrize("seed", range(3))
+def test_capacities_and_maxima_are_exact_on_small_chains(kind: str, seed: int) -> None:
+    evaluator = Chain(seed, 4, p=2, kind=kind)
+    _, scores = everything(Problem.of(evaluator, GOALS))
+    front = search(evaluator, GOALS, optimizer="chain_exact")
+    assert front.note == "exact"
+    expected = brute_front(scores.objectives[scores.feasible])
+    assert np.allclose(np.unique(front.minimised.round(12), axis=0), np.unique(expected.round(12), axis=0))
+
+
+def test_milp_agrees_on_a_maximum() -> None:
+    evaluator, goals = Chain(1, 6, p=2, kind="bottleneck"), ["latency", "loss"]
+    exact = search(evaluator, goals, optimizer="chain_exact").minimised
+    front = search(evaluator, goals, optimizer="milp", options={"resolution": 1e-4})
+    assert np.allclose(front.minimised, exact)
+
+
+def test_a_limit_that_no_design_of_the_front_breaks_is_not_carried() -> None:
+    evaluator = RandomChain(1, m=2, limited=True)
+    evaluator.limit = float(evaluator.weight.max(axis=1).sum()) - 0.5  # only the worst path breaks it
+    front = search(evaluator, ["cost0", "cost1"], optimizer="chain_exact")
+    _, scores = everything(Problem.of(evaluator, ["cost0", "cost1"]))
+    assert front.note == "exact"
+    assert np.array_equal(np.unique(front.minimised, axis=0), brute_front(scores.objectives[scores.feasible]))
+
+
+def test_where_label_sets_are_too_large_priced_sums_still_give_a_good_front() -> None:
+    front = search(Chain(1, 16, kind="capped"), GOALS, optimizer="chain_exact", options={"labels": 200})
+    assert "guarantee" in front.note or "factor" in front.note
+    assert len(front) > 60 and front.gap is not None and front.gap.gap < 0.05
+
+
+@pytest.mark.parametrize("optimizer", ["chain_exact", "milp"])
+def test_states_that_are_not_allowed_are_never_taken(optimizer: str) -> None:
+    class Partial(RandomChain):
+        allowed = np.random.default_rng(0).random((5, 4)) < 0.6
+
+        def price(self, designs: Designs):  # type: ignore[no-untyped-def]
+            state = designs["device"].astype(int) * 2 + designs["precision"]
+            prices, wrong = super().price(designs), ~self.allowed[np.arange(5), state].all(axis=1)
+            return type(prices)(prices.columns, {"allowed": wrong.astype(float)})
+
+        def structure(self) -> Structure:
+            return dataclasses.replace(super().structure(), allowed=self.allowed)
+
+    Partial.allowed[:, 1] = True
+    evaluator = Partial(2)
+    _, scores = everything(Problem.of(evaluator, ["cost0", "cost1"]))
+    front = search(evaluator, ["cost0", "cost1"], optimizer=optimizer)
+    assert front.note == "exact" and front.evaluations == len(front)
+    assert np.array_equal(np.unique(front.minimised, axis=0), brute_front(scores.objectives[scores.feasible]))
