@@ -64,6 +64,14 @@ class _Whole:
         least = min([1.0, *(job.weights[1:] * job.step[1:] / job.step[0])])
         unit = float(job.step[0] * least / (4 * terms))
         rows, caps = model.limits.toarray(), model.caps
+        first = model.variables - model.maxima
+        for column in range(first, model.variables):  # maxima are counted in quanta of their objective
+            unit_of = quanta[int(np.argmax(dense[:, column]))]
+            dense[:, column] *= unit_of
+            above = rows[:, column] != 0
+            rows[above] /= unit_of
+            rows[:, column] *= unit_of
+            rows[above] = np.rint(rows[above])
         over = np.zeros(0) if not len(caps) else np.maximum(np.abs(rows).max(axis=1), np.abs(caps)) / _LIMIT
         over = np.where((rows == np.round(rows)).all(axis=1), 1.0, over) if len(caps) else over
         return cls(
@@ -112,7 +120,7 @@ def _variables(cp_model: Any, job: Job, whole: _Whole) -> tuple[Any, list[Any]]:
     """A model with its variables, its path and its limits."""
     sizes, model = job.model, cp_model.CpModel()
     variables = [model.new_bool_var("") for _ in range(sizes.variables - sizes.maxima)]
-    variables += [model.new_int_var(0, 2**50, "") for _ in range(sizes.maxima)]
+    variables += [model.new_int_var(0, 2**40, "") for _ in range(sizes.maxima)]
     equal = sizes.equal
     for r, right in enumerate(sizes.right.tolist()):
         part = slice(equal.indptr[r], equal.indptr[r + 1])

@@ -115,10 +115,13 @@ def test_capacities_and_maxima_are_exact_on_small_chains(kind: str, seed: int) -
     assert np.allclose(np.unique(front.minimised.round(12), axis=0), np.unique(expected.round(12), axis=0))
 
 
-def test_milp_agrees_on_a_maximum() -> None:
+@pytest.mark.parametrize("name", ["milp", "cpsat"])
+def test_solvers_agree_on_a_maximum(name: str) -> None:
+    if name == "cpsat":
+        pytest.importorskip("ortools", reason="needs the package 'ortools'")
     evaluator, goals = Chain(1, 6, p=2, kind="bottleneck"), ["latency", "loss"]
     exact = search(evaluator, goals, optimizer="chain_exact").minimised
-    front = search(evaluator, goals, optimizer="milp", options={"resolution": 1e-4})
+    front = search(evaluator, goals, optimizer=name, options={"resolution": 1e-3})
     assert np.allclose(front.minimised, exact)
 
 
