@@ -35,7 +35,7 @@ from tradespace_optimizers.chain_designs import designs_of
 Array = NDArray[np.float64]
 
 _MOST_QUANTITIES = 6
-_PATIENCE = 3  # times the labels of about a second
+_PATIENCE = 2  # times the labels of about a second
 _STEPS = {1: 1, 2: 24, 3: 8}  # of the weights of Lagrangian paths, by objectives
 _PRICED = 12  # fronts of priced sums
 _WORTH_SAYING = 1.0  # a factor of two
@@ -44,7 +44,7 @@ _WORTH_SAYING = 1.0  # a factor of two
 @dataclass(frozen=True)
 class ChainExactOptions:
     """epsilon: accept designs within a factor 1 + epsilon (0: exact while label sets fit).
-    labels: kept per state, 0 = about three seconds of work. relax_limits: leave capacities to the loop's archive."""
+    labels: kept per state, 0 = about two seconds of work. relax_limits: leave capacities to the loop's archive."""
 
     epsilon: float = 0.0
     labels: int = 0
@@ -121,7 +121,8 @@ def _solve(
         carried[worst] = limits[worst]
     states, values = found.states, _values(groups, found.states)
     left = tuple(name for name, rows in broken.items() if rows.any())
-    if (found.epsilon and not options.epsilon) or left or not len(states):
+    priced = bool(limits) or any(len(group) > 1 for group in groups)  # plain sums have nothing to price
+    if priced and ((found.epsilon and not options.epsilon) or left or not len(states)):
         states = np.concatenate([states, _lagrangian(groups, list(limits.values()))])
         values = _values(groups, states)
     fits = (
