@@ -104,7 +104,8 @@ class LearnedChain:
 
     def _needed(self, parameters: int) -> int:
         """Told designs before a fit: a crossing's fourth row repeats what three say."""
-        return int(_SPARE * parameters) + 2 * self._options.crossings + self._options.held
+        repeated = 2 * self._options.crossings + parameters // 64
+        return int(_SPARE * parameters) + repeated + self._options.held
 
     # -- ask ----------------------------------------------------------------------------------------------------------
 
@@ -114,13 +115,14 @@ class LearnedChain:
         if self._over:
             return self._pgsam.ask(n, rng)
         assert self._entries is not None
-        uniform = n % 4 if n > 3 else n
-        if self.holds:  # uniform designs for the fit, then crossings that test it and the structure at once
+        count = n // 4
+        if self.holds:  # uniform designs for the fit; a few crossings go on testing, and those at the end test the fit
             n = max(min(n, self._next - self._told), 1)
-            uniform = int(np.clip(self._next - self._options.held - self._told, n % 4, n))
-        count = min((n - uniform) // 4, 2 * self._options.crossings)
-        plain = self._view.space.sample(max(uniform, n - 4 * count if self.holds else uniform), rng)
-        return self._view.space.concat([plain, crossings(self._entries, count, rng)])
+            held = self._told + n - (self._next - self._options.held)
+            count = min(n // 4, max(held // 4, n // 64))
+        return self._view.space.concat(
+            [self._view.space.sample(n - 4 * count, rng), crossings(self._entries, count, rng)]
+        )
 
     # -- tell ---------------------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 States = NDArray[np.intp]
 
 _RANK = 1e-6  # least diagonal of the Cholesky factor over the largest: below, a coefficient is not determined
-_UNEVEN = 0.5
+_UNEVEN = 0.25
 _MOST_PARAMETERS = 2500  # a fit of so many takes about a second
 
 

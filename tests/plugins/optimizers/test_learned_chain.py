@@ -154,7 +154,7 @@ class Late(BlackBox):
 def test_a_front_that_is_not_as_predicted_ends_the_belief() -> None:
     chain = Chain(7, 12)
     box = Late(chain)
-    box.limit = float(search(chain, GOALS, optimizer="chain_exact", evaluations=100).values[:, 0].min() * 1.05)
+    box.limit = float(search(chain, GOALS, optimizer="chain_exact", evaluations=100).values[:, 0].min() * 1.005)
     front = search(box, GOALS, optimizer=LearnedChain, evaluations=1000)
     assert "failed on designs of its front" in front.note
     assert front.evaluations == 1000
