@@ -49,17 +49,20 @@ def start(
     problem: Problem,
     registry: Registry,
     *,
+    optimizer: Optimizer | None = None,
     observers: Sequence[Observer] = (),
     keep_designs: bool = False,
     watch: Stopwatch | None = None,
 ) -> Front:
     """Search from the beginning, logged as study ``name``. The log sees each batch before the other observers.
-    ``watch`` times the optimizer and the log.
+    ``optimizer`` is a fresh one of `build_optimizer`, where the caller has built it already; ``watch`` times the
+    optimizer and the log.
 
     Raises:
         StudyError: the name is taken or malformed, or the database cannot be written.
     """
-    optimizer = _optimizer(spec, problem, registry)  # first: a wrong option must not leave a study behind
+    if optimizer is None:
+        optimizer = build_optimizer(spec, problem, registry)  # first: a wrong option must not leave a study behind
     provenance = Provenance.of(spec.setting, registry)
     log = store.create(name, spec, provenance, problem, keep_designs=keep_designs)
     if watch is not None:
@@ -96,7 +99,7 @@ def resume(
     if Outline.of(problem).to_json() != study.problem.to_json():
         changed = ["the problem has other metrics, objectives, constraints or decision variables"]
         raise _changed(study.name, changed, store.shown)
-    optimizer = _optimizer(study.spec, problem, registry)
+    optimizer = build_optimizer(study.spec, problem, registry)
     log, study = store.resume(study, take_over=take_over)
     replay = LogReplay(store, study, problem.space, study.seconds)
     return _search(log, study.spec, problem, optimizer, observers, replay)
@@ -128,7 +131,8 @@ def _search(
     return front
 
 
-def _optimizer(spec: StudySpec, problem: Problem, registry: Registry) -> Optimizer:
+def build_optimizer(spec: StudySpec, problem: Problem, registry: Registry) -> Optimizer:
+    """The optimizer of a study, before its first batch. Raises `TradespaceError` for options that do not fit."""
     from tradespace.search.api import make_optimizer, view_of
     from tradespace.search.start import checked_start, started, suggesting
 

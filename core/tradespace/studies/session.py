@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tradespace.reports.profile import Stopwatch
     from tradespace.reports.summary import Summary
     from tradespace.search import Front
+    from tradespace.search.contract import Optimizer
     from tradespace.settings import Bound
     from tradespace.studies.log import Store
 
@@ -67,6 +68,7 @@ class Prepared:
     spec: StudySpec
     bound: Bound
     problem: Problem
+    optimizer: Optimizer  # built once: some solve while they are built
     baseline: Designs | None = None
 
 
@@ -78,8 +80,8 @@ def prepare(request: SearchRequest, registry: Registry, clock: Stopwatch | None 
     """
     from tradespace.problem import Problem
     from tradespace.reports.profile import Stopwatch
-    from tradespace.search import make_optimizer, view_of
     from tradespace.settings import bind
+    from tradespace.studies.resume import build_optimizer
 
     clock = clock or Stopwatch()
     spec = request.spec
@@ -94,8 +96,8 @@ def prepare(request: SearchRequest, registry: Registry, clock: Stopwatch | None 
     if request.start is not None:
         spec = replace(spec, start=_read_start(request, bound))
     with clock.section("build the optimizer"):
-        make_optimizer(spec.optimizer, spec.optimizer_options, view_of(problem, spec.budget), registry)
-    return Prepared(request, spec, bound, problem, _read_baseline(request.baseline, bound))
+        optimizer = build_optimizer(spec, problem, registry)
+    return Prepared(request, spec, bound, problem, optimizer, _read_baseline(request.baseline, bound))
 
 
 def default_objectives(evaluator: Evaluator) -> tuple[str, ...]:
@@ -156,6 +158,7 @@ def search(request: SearchRequest, registry: Registry, *, watch: Stopwatch | Non
                 spec,
                 problem,
                 registry,
+                optimizer=prepared.optimizer,
                 observers=[progress],
                 keep_designs=request.keep_designs,
                 watch=watch,
