@@ -42,7 +42,9 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "deviceLimits": {d.device: {"capacity": d.capacity, "temperature": d.temperature} for d in summary.devices},
         "history": _thin([[e, round(s, 4), round_to(v)] for e, s, v in summary.history]),
         "bound": summary.certificate.hypervolume_bound,
-        "search": f"{gap_line(summary)}. Ended: {summary.stopped or 'done'}.",
+        "search": ". ".join(
+            part for part in (gap_line(summary), summary.note, f"Ended: {summary.stopped or 'done'}.") if part
+        ),
         "baseline": _baseline(summary),
         "sources": [
             {"path": s.path, "value": quantity(s), "kind": s.kind, "source": s.source}

@@ -114,6 +114,7 @@ def front_of_study(study: StudyRecord, registry: Registry) -> tuple[Front, Bound
         hypervolume=study.hypervolume,
         box=_box(study, problem, designs),
         stopped=str(study.summary.get("stopped") or study.status),
+        note=str(study.summary.get("note") or ""),
         interrupted=study.status == "interrupted",
     )
     return front, bound

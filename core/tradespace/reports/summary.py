@@ -134,6 +134,7 @@ class Summary:
     devices: tuple[Limits, ...]
     history: tuple[tuple[int, float, float], ...]  # evaluations, seconds, hypervolume
     stopped: str = ""
+    note: str = ""  # what the optimizer says of its choice and of its designs
     interrupted: bool = False
     diagnosis: str | None = None
     nearest: tuple[Row, ...] = ()  # when nothing is feasible: the plans that break least
@@ -169,6 +170,8 @@ class Summary:
         }
         if self.stopped:
             document["stopped"] = self.stopped
+        if self.note:
+            document["note"] = self.note
         if self.diagnosis is not None:
             document["diagnosis"] = self.diagnosis
             document["nearest"] = [r.to_json() for r in self.nearest]
@@ -212,6 +215,7 @@ def summarise(
         devices=_devices(bound),
         history=tuple((h.evaluations, h.seconds, h.hypervolume) for h in front.history),
         stopped=front.stopped,
+        note=front.note,
         interrupted=front.interrupted,
         diagnosis=None if front.diagnosis is None else front.diagnosis.text,
         nearest=_nearest(front),

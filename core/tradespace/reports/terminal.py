@@ -143,6 +143,8 @@ def _notes(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.baseline is not None:
         yield from (("baseline" if i == 0 else "", line) for i, line in enumerate(baseline_lines(summary.baseline)))
     yield from (("rests on" if i == 0 else "", line) for i, line in enumerate(substitute_lines(summary)))
+    if summary.note:
+        yield "optimizer", summary.note
     if summary.stopped:
         yield "stopped", summary.stopped
     files = summary.files
