@@ -91,3 +91,8 @@ def test_what_the_decisions_are_about(front: Any, bound: Any, noun: str, count: 
 
     setattr(Workload, noun, tuple(range(count)))
     assert summarise(front, replace(bound, workload=Workload())).entries == noun
+
+
+def test_what_the_optimizer_says_is_shown(front: Any, bound: Any) -> None:
+    said = summarise(replace(front, note="auto: pgsam, because"), bound)
+    assert said.to_json()["note"] == "auto: pgsam, because"
