@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "arena")
     parser.add_argument("--page", type=Path, default=ROOT / "studies" / "optimizers")
     parser.add_argument("--report", action="store_true", help="write the page from what has finished")
+    parser.add_argument("--note", default="", help="a sentence for the top of the page")
     arguments = parser.parse_args()
 
     from bench.arena.cells import cells
@@ -38,7 +39,7 @@ def main() -> int:
         plan = list(cells(line.instances, arguments.seeds))
         done, left = run(plan, arguments.out, jobs=arguments.jobs, minutes=arguments.minutes)
         print(f"{done} runs finished now, {left} left; run again to go on")
-    print(f"written: {write(arguments.out, arguments.page, line)}")
+    print(f"written: {write(arguments.out, arguments.page, line, arguments.note)}")
     return 0
 
 

@@ -28,8 +28,8 @@ TARGETS: Mapping[str, tuple[float, float]] = {
 """What the black-box searches are to reach at 2,000 and 10,000 evaluations."""
 
 
-def write(folder: Path, page: Path, line: Line) -> Path:
-    """The page, from what has finished; returns its path."""
+def write(folder: Path, page: Path, line: Line, note: str = "") -> Path:
+    """The page, from what has finished; returns its path. ``note``: what else a reader must know of these runs."""
     results = list(load(folder / "results.jsonl").values())
     references = References(folder / "references")
     names = [n for n in line.instances if any(r.cell.instance == n for r in results)]
@@ -39,7 +39,9 @@ def write(folder: Path, page: Path, line: Line) -> Path:
     tables = analysis.tables(results, best, single)
     page.mkdir(parents=True, exist_ok=True)
     pictures = _pictures(results, best, single, page)
-    text = "\n\n".join(part for part in _parts(line, results, tables, names, pictures) if part)
+    head, *rest = _parts(line, results, tables, names, pictures)
+    parts = [head, f"**{note}**" if note else "", *rest]
+    text = "\n\n".join(part for part in parts if part)
     target = page / "README.md"
     target.write_text(text + "\n", encoding="utf-8")
     return target
