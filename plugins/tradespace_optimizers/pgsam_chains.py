@@ -95,7 +95,8 @@ def directions(count: int, m: int, rng: Rng) -> Array:
     weights = rng.dirichlet(np.ones(m), count)
     axes = np.eye(m)[:count]
     weights[: len(axes)] = 0.98 * axes + 0.02 / m
-    penalty = np.exp(rng.uniform(*np.log(_PENALTY), (count, 1)))
+    low, high = np.log(_PENALTY)
+    penalty = np.exp(rng.uniform(low, high, (count, 1)))
     return np.concatenate([weights, penalty], axis=1)
 
 
