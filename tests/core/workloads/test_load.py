@@ -166,7 +166,7 @@ def test_plugins_that_break_the_contract_are_named(tmp_path: Path) -> None:
     ]:
         with pytest.raises(PluginError, match=message):
             load_workload(ref, names)
-    with pytest.raises(InputError, match="strange failed: .*OSError"):  # a broken reader does not stop the others
+    with pytest.raises(InputError, match=r"strange failed: .*OSError"):  # a broken reader does not stop the others
         load_workload(files["angry"], names)
 
 
