@@ -76,13 +76,16 @@ def test_pipeline_of_qeil() -> None:
     names = registry()
     rules = Rules(constant("a"), constant("c"), constant("u0"), thermal=True, pipeline=True)
     graph = load_workload("qwen2-0.5b", names)
-    compare(QEILFactory(), graph, load_target("laptop", names), {"schedule": "pipeline"}, rules, n=10)
+    _, checked = compare(QEILFactory(), graph, load_target("laptop", names), {"schedule": "pipeline"}, rules, n=10)
+    assert checked == 10
 
 
 def test_contiguous_placement_uses_the_same_prices() -> None:
     names = registry()
     graph = load_workload("toy-decoder", names)
-    compare(TablesFactory(), graph, load_target("laptop", names), {"placement": "contiguous"}, Rules(), n=20)
+    options = {"placement": "contiguous"}
+    _, checked = compare(TablesFactory(), graph, load_target("laptop", names), options, Rules(), n=20)
+    assert checked == 20
 
 
 def test_samples_equal_a_workload_built_with_that_many() -> None:

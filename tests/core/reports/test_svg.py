@@ -33,4 +33,8 @@ def test_hostile_names_are_escaped(front: Any, make_bound: Any, chain: Any) -> N
 
 
 def test_two_objectives(make_front: Any, chain: Any) -> None:
-    ET.fromstring(picture(summarise(make_front(chain, ["energy", "coverage"]))))
+    found = make_front(chain, ["energy", "coverage"])
+    root = ET.fromstring(picture(summarise(found)))
+    words = [t.text or "" for t in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any("energy" in w for w in words) and any("coverage" in w for w in words)
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) >= 2  # the two extremes at least
