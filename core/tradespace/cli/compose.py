@@ -30,7 +30,7 @@ _NOISE = ("full_key", "object_type", "Config search path", "provider=")
 _NAMED: Mapping[str, tuple[str, str]] = {
     "workload": ("extends", "llama-3.2-1b"),
     "target": ("extends", "laptop"),
-    "optimizer": ("name", "pgsam"),
+    "optimizer": ("name", "auto"),
 }
 """Groups whose options are names of the registry: key of the name, and the default in config.yaml."""
 _GROUP_KEYS = ("workload", "target", "optimizer", "budget", "storage")

@@ -22,7 +22,7 @@ def search(
     objectives: Sequence[str],
     constraints: Sequence[str] = (),
     *,
-    optimizer: str | type | Optimizer = "pgsam",
+    optimizer: str | type | Optimizer = "auto",
     options: Mapping[str, Any] | None = None,
     evaluations: int | None = 10_000,
     seconds: float | None = None,
@@ -39,7 +39,7 @@ def search(
         evaluator: see `tradespace.problem.Evaluator`; ``price`` may return a plain dict of ``(N,)`` arrays.
         objectives: metric names or expressions, optionally "min:..." or "max:...".
         constraints: comparisons such as "memory.dgpu<=8 GB".
-        optimizer: a registered name, a class ``(view, options)``, or an instance.
+        optimizer: a registered name, a class ``(view, options)``, or an instance; "auto" picks one and says why.
         options: fields of the optimizer's ``Options``; not with an instance.
         evaluations, seconds, stagnation: the budget; the first that is reached ends the search.
         seed: equal seeds give equal fronts (unless ``seconds`` ends the search).
@@ -69,7 +69,16 @@ def view_of(problem: Problem, budget: Budget) -> SearchView:
     with guarded(f"structure of {type(problem.evaluator).__name__}"):
         structure = with_constraints(problem)
     suggest = getattr(problem.evaluator, "suggest", None)
-    return SearchView(problem.space, problem.names, problem.repair, structure, budget.evaluations, suggest)
+    return SearchView(
+        problem.space,
+        problem.names,
+        problem.repair,
+        structure,
+        budget.evaluations,
+        suggest,
+        seconds=budget.seconds,
+        constraints=tuple(c.text for c in problem.constraints),
+    )
 
 
 def make_optimizer(name: str, options: Mapping[str, Any], view: SearchView, registry: Registry) -> Optimizer:

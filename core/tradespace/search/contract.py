@@ -31,6 +31,8 @@ class SearchView:
     structure: Structure | None = None  # terms are keyed by metric name; an objective may lack one
     evaluations: int | None = None  # the budget, where it is a number of designs
     suggestions: Callable[[], Mapping[str, Designs]] | None = None  # the evaluator's named constructive plans
+    seconds: float | None = None  # the budget, where it is wall time: such a search is not repeatable
+    constraints: tuple[str, ...] = ()  # the user's limits as written; an evaluator's own violations come beside them
 
 
 class Optimizer(Protocol):

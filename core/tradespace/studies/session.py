@@ -107,7 +107,7 @@ def default_objectives(evaluator: Evaluator) -> tuple[str, ...]:
 
 
 def default_name(spec: StudySpec) -> str:
-    """ "llama-3.2-1b-laptop-pgsam-s0"."""
+    """ "llama-3.2-1b-laptop-auto-s0"."""
     setting = spec.setting
     assert setting is not None
     parts = (_short(setting.workload), _short(setting.target), spec.optimizer, f"s{spec.seed}")

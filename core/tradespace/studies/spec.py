@@ -57,7 +57,7 @@ class StudySpec:
     setting: Setting | None
     objectives: tuple[str, ...]
     constraints: tuple[str, ...] = ()
-    optimizer: str = "pgsam"
+    optimizer: str = "auto"
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     evaluations: int | None = 10_000
     seconds: float | None = None

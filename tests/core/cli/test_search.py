@@ -99,7 +99,7 @@ def test_a_search_prints_its_front_and_writes_plan_report_and_log(call: Call, fo
     code, out, err = call(*QUICK)
     assert (code, err) == (0, "")
     assert "toy-decoder on laptop" in out and "knee" in out and "out/tradespace.db" in out
-    study = folder / "out" / "toy-decoder-laptop-pgsam-s0"
+    study = folder / "out" / "toy-decoder-laptop-auto-s0"
     assert sorted(p.name for p in study.iterdir()) == ["plan.yaml", "report.html"]
     assert sorted(p.name for p in folder.iterdir()) == ["out"]  # hydra leaves nothing behind
 
@@ -148,7 +148,7 @@ def test_a_users_own_config_and_the_present_plan_beside_the_front(call: Call, fo
     code, out, err = call("my model/config.json", "target=phone", "budget.evaluations=200", "--json")
     first = json.loads(out)
     assert code == 0, err
-    assert first["study"] == "my-model-phone-pgsam-s0" and first["workload"] == "my model/config.json"
+    assert first["study"] == "my-model-phone-auto-s0" and first["workload"] == "my model/config.json"
     plan = first["files"]["plan"]
     code, out, err = call("my model", "target=phone", "budget.evaluations=200", f"baseline={plan}", "--json")
     assert code == 0, err
@@ -197,7 +197,7 @@ def test_nothing_feasible_is_diagnosed_and_exits_1(call: Call) -> None:
         ((*QUICK, "objectives=max:energy/nothing"), "unknown metric 'nothing'"),
         ((*QUICK, "constraints=memory.dgpu<=8 GB/s"), "needs B"),
         ((*QUICK, "constraints=latency"), "a constraint compares"),
-        ((*QUICK, "optimizer.momntum=1"), "Did you mean 'momentum'"),
+        ((*QUICK, "optimizer=pgsam", "optimizer.momntum=1"), "Did you mean 'momentum'"),
         ((*QUICK, "options.sampels=1"), "Did you mean 'samples'?"),
         ((*QUICK, "workload.promt=1"), "Did you mean 'prompt'?"),
         ((*QUICK, "target.devices.dgpu.bandwidth=119 GB"), "'119 GB' is B, needs B/s"),

@@ -43,7 +43,7 @@ def test_name_class_and_instance_are_the_same_search() -> None:
 )
 def test_options_are_checked(options: dict[str, object], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        search(Plain(), GOALS, options=options)
+        search(Plain(), GOALS, optimizer="pgsam", options=options)
 
 
 def test_whole_numbers_pass_as_floats() -> None:

@@ -29,10 +29,10 @@ def test_a_search_never_ends_below_its_start(optimizer: str) -> None:
 
 def test_pgsam_begins_at_its_start_and_goes_on() -> None:
     evaluator = Chain(2, 24, kind="coupled")
-    rough = search(evaluator, GOALS, evaluations=600)
+    rough = search(evaluator, GOALS, optimizer="pgsam", evaluations=600)
     options = {"warm_start": "none"}
-    cold = search(evaluator, GOALS, evaluations=1500, options=options, seed=1)
-    warm = search(evaluator, GOALS, evaluations=1500, options=options, seed=1, start=rough.designs)
+    cold = search(evaluator, GOALS, optimizer="pgsam", evaluations=1500, options=options, seed=1)
+    warm = search(evaluator, GOALS, optimizer="pgsam", evaluations=1500, options=options, seed=1, start=rough.designs)
     assert warm.hypervolume > max(rough.hypervolume, cold.hypervolume)
 
 

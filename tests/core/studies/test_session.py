@@ -26,13 +26,13 @@ def names() -> Registry:
 @pytest.mark.parametrize(
     ("workload", "target", "name"),
     [
-        ("llama-3.2-1b", "laptop", "llama-3.2-1b-laptop-pgsam-s0"),
-        ("models/My Model/config.json", "laptop", "My-Model-laptop-pgsam-s0"),
-        ("x/llama.Q4_K_M.gguf", "my/box.yaml", "llama.Q4_K_M-box-pgsam-s0"),
-        ({"extends": "gpt2", "prompt": 4}, {"extends": "phone", "a.b": 1}, "gpt2-phone-pgsam-s0"),
-        ({"type": "decoder"}, "laptop", "inline-laptop-pgsam-s0"),
+        ("llama-3.2-1b", "laptop", "llama-3.2-1b-laptop-auto-s0"),
+        ("models/My Model/config.json", "laptop", "My-Model-laptop-auto-s0"),
+        ("x/llama.Q4_K_M.gguf", "my/box.yaml", "llama.Q4_K_M-box-auto-s0"),
+        ({"extends": "gpt2", "prompt": 4}, {"extends": "phone", "a.b": 1}, "gpt2-phone-auto-s0"),
+        ({"type": "decoder"}, "laptop", "inline-laptop-auto-s0"),
         ("x/" + "m" * 300 + ".gguf", "laptop", "m" * 90),
-        ("…/…", "✗", "pgsam-s0"),
+        ("…/…", "✗", "auto-s0"),
     ],
 )
 def test_a_study_is_named_after_what_was_asked(workload: object, target: object, name: str) -> None:
