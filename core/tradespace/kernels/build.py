@@ -5,22 +5,39 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from tradespace.errors import TradespaceError
 
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-std=c11")
+COMMON_FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC", "-std=c11", "-pthread")
+ISAS = ("native", "avx2", "scalar")
+"""Instruction sets a shipped kernel can be compiled for: all this processor has, AVX2 and nothing newer, plain C."""
+
+_SHIPPED = Path(__file__).parent / "c"
 _TIMEOUT = 120
+_LINUX = sys.platform == "linux"
 
 
 class KernelError(TradespaceError):
     """A native kernel that cannot be built or run here."""
+
+
+def flags_for(isa: str = "native") -> tuple[str, ...]:
+    """Compiler flags. Raises `KernelError` for an instruction set that this processor or this name does not have."""
+    machine = platform.machine().lower()
+    if isa == "native":
+        return (*COMMON_FLAGS, "-mcpu=native" if machine in ("arm64", "aarch64") else "-march=native")
+    if isa == "avx2" and machine in ("x86_64", "amd64") and (b"avx2" in _processor() or not _LINUX):
+        return (*COMMON_FLAGS, "-march=haswell")
+    if isa == "scalar":
+        return (*COMMON_FLAGS, "-DTRADESPACE_SCALAR")
+    raise KernelError(f"this {machine} must know the instruction set, one of {', '.join(ISAS)}", value=isa)
 
 
 @cache
@@ -51,18 +68,22 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("tradespace"))
 
 
+def load_shipped(name: str, isa: str = "native") -> ctypes.CDLL:
+    """The library of ``c/<name>.c``, see `load`."""
+    return load(_SHIPPED / f"{name}.c", isa)
+
+
 @cache
-def load(source: Path, flags: Sequence[str] = FLAGS) -> ctypes.CDLL:
+def load(source: Path, isa: str = "native") -> ctypes.CDLL:
     """Compile ``source`` if its cached library is missing, and load it. Raises `KernelError` with the first errors.
 
-    The name of the library is the digest of source, flags, compiler version and processor, so an edited source or
-    another machine on a shared home never meets a stale library. Written to a temporary name, then moved.
+    The name of the library is the digest of the source and the headers beside it, flags, compiler version and
+    processor, so an edited source or another machine on a shared home never meets a stale library. Written to a
+    temporary name, then moved.
     """
-    command = compiler()
-    version = subprocess.run([*command, "--version"], capture_output=True, check=False).stdout
-    key = hashlib.blake2b(
-        source.read_bytes() + repr((flags, command)).encode() + version + _processor(), digest_size=12
-    )
+    command, flags = compiler(), flags_for(isa)
+    text = b"".join(file.read_bytes() for file in (source, *sorted(source.parent.glob("*.h"))))
+    key = hashlib.blake2b(text + repr((flags, command)).encode() + _version(command) + _processor(), digest_size=12)
     library = cache_folder() / "kernels" / f"{source.stem}-{key.hexdigest()}.so"
     if not library.exists():
         try:
@@ -95,11 +116,15 @@ def _compile(command: list[str], source: Path) -> None:
         )
 
 
+@cache
+def _version(command: tuple[str, ...]) -> bytes:
+    return subprocess.run([*command, "--version"], capture_output=True, check=False).stdout
+
+
+@cache
 def _processor() -> bytes:
     try:
         text = Path("/proc/cpuinfo").read_text(errors="replace").split("\n\n")[0]
         return "\n".join(line for line in text.splitlines() if line.startswith(("model name", "flags"))).encode()
     except OSError:
-        import platform
-
         return platform.processor().encode()

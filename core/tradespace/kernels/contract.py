@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tradespace.kernels.running import Task
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -42,6 +45,15 @@ class Kernel(Protocol):
         """The result of the native code, single-threaded. Raises `KernelError` where it cannot be built."""
 
     def work(self, inputs: Arrays) -> Work: ...
+
+
+@runtime_checkable
+class TaskKernel(Kernel, Protocol):
+    """A kernel whose run is a list of tasks: it can be timed without Python on the way, split over threads, and
+    joined with others to a step. Its result never depends on the number of threads."""
+
+    def tasks(self, inputs: Arrays) -> Sequence[Task]:
+        """The tasks of one run, in order, writing to buffers among the inputs (or kept by the tasks)."""
 
 
 def disagreement(kernel: Kernel, inputs: Arrays) -> float:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.kernels.build import load
+from tradespace.kernels.build import load_shipped
 from tradespace.kernels.contract import Arrays, Work
 
 _GROUP = 128  # LANES * WAYS of probes.c
@@ -20,7 +19,7 @@ _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 @cache
 def _library() -> ctypes.CDLL:
-    library = load(Path(__file__).parent / "c" / "probes.c")
+    library = load_shipped("probes")
     library.probe_fma.argtypes = [_FLOATS, ctypes.c_size_t, ctypes.c_int, ctypes.c_float, ctypes.c_float]
     library.probe_fma.restype = ctypes.c_double
     library.probe_read.argtypes = [_FLOATS, ctypes.c_size_t, ctypes.POINTER(ctypes.c_int32)]

@@ -1,4 +1,4 @@
-"""Time a kernel: warm-up, repetitions, median and spread, one pinned thread, and where it stands on the roofline."""
+"""Time a kernel: warm-up, repetitions, median and spread, pinned threads, and where it stands on the roofline."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tradespace.kernels.contract import Arrays, Kernel, Work
+from tradespace.kernels.build import KernelError
+from tradespace.kernels.contract import Arrays, Kernel, TaskKernel, Work
+from tradespace.kernels.running import run_tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Timing:
     spread: float
     repetitions: int
     work: Work
+    threads: int = 1
 
     @property
     def flops(self) -> float:
@@ -33,9 +37,36 @@ class Timing:
         """Achieved B/s."""
         return self.work.bytes / self.median
 
+    def roofline(self, peak: float, bandwidth: float) -> float:
+        """Achieved share of what a machine of `peak` FLOP/s and `bandwidth` B/s allows at this intensity
+        (Williams, Waterman, Patterson 2009): 1 is on the roof."""
+        return self.flops / min(peak, self.work.intensity * bandwidth)
 
-def time_kernel(kernel: Kernel, inputs: Arrays, *, warmup: int = 2, repetitions: int = 9) -> Timing:
-    """Time ``kernel.run`` on one pinned core."""
+
+def time_kernel(kernel: Kernel, inputs: Arrays, *, threads: int = 1, warmup: int = 2, repetitions: int = 9) -> Timing:
+    """Time one run on pinned cores; a `TaskKernel` is timed inside C, another kernel around `run`, on one core.
+
+    Raises:
+        KernelError: it cannot be built, or has no tasks to split over several threads.
+    """
+    if isinstance(kernel, TaskKernel):
+        tasks = kernel.tasks(inputs)
+        seconds = run_tasks(tasks, threads=threads, repeat=warmup + repetitions)[warmup:].sum(axis=1)
+    elif threads == 1:
+        seconds = _time_calls(kernel, inputs, warmup, repetitions)
+    else:
+        raise KernelError("only kernels made of tasks run on several threads", value=kernel.name)
+    median, spread = median_and_spread(seconds)
+    return Timing(kernel.name, median, spread, repetitions, kernel.work(inputs), threads)
+
+
+def median_and_spread(seconds: NDArray[np.float64]) -> tuple[float, float]:
+    """The median, and the quartile range as a share of it."""
+    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
+    return float(median), float((high - low) / median) if median else 0.0
+
+
+def _time_calls(kernel: Kernel, inputs: Arrays, warmup: int, repetitions: int) -> NDArray[np.float64]:
     seconds = np.empty(repetitions)
     with pinned():
         for _ in range(warmup):
@@ -44,8 +75,7 @@ def time_kernel(kernel: Kernel, inputs: Arrays, *, warmup: int = 2, repetitions:
             start = time.perf_counter()
             kernel.run(inputs)
             seconds[i] = time.perf_counter() - start
-    low, median, high = np.quantile(seconds, [0.25, 0.5, 0.75])
-    return Timing(kernel.name, float(median), float((high - low) / median), repetitions, kernel.work(inputs))
+    return seconds
 
 
 @contextmanager
