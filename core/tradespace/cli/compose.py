@@ -48,9 +48,10 @@ def _registered(registry: Registry) -> Callable[[str], Sequence[str]]:
     from tradespace.studies.catalogue import study_folders
     from tradespace.targets import target_names
     from tradespace.workloads import workload_names
+    from tradespace.workloads.load import FILE
 
     sources: Mapping[str, Callable[[], Sequence[str]]] = {
-        "workload": lambda: workload_names(registry),
+        "workload": lambda: (*workload_names(registry), FILE),
         "target": lambda: target_names(registry),
         "optimizer": lambda: registry.names("optimizers"),
         "budget": lambda: tuple(BUDGETS),

@@ -15,6 +15,8 @@ from tradespace.workloads.options import flag, integer
 
 _DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 _LAYER_TYPES = {"full_attention": "attention", "sliding_attention": "sliding", "attention": "attention"}
+_HEAD = 64 * 1024
+_SIGNS = (b'"model_type"', b'"architectures"')
 _BIG = 10**9  # the decoder's own bounds are tighter; this only keeps arithmetic here finite
 
 
@@ -25,11 +27,19 @@ class HFReader:
     reads = "config.json of a Hugging Face model (llama, mistral, qwen2, gpt2), or its folder"
 
     def recognises(self, path: Path) -> bool:
-        """A `.json` file, or a folder with a `config.json`."""
+        """A file or folder's `config.json`, or another `.json` that names a model type or an architecture."""
         try:
-            return path.suffix == ".json" if path.is_file() else (path / "config.json").is_file()
+            if not path.is_file():
+                return (path / "config.json").is_file()
+            if path.name == "config.json":
+                return True
+            if path.suffix != ".json":
+                return False
+            with path.open("rb") as file:
+                head = file.read(_HEAD)
         except OSError:
             return False
+        return any(key in head for key in _SIGNS)
 
     def read(self, path: Path, options: Mapping[str, Any]) -> OperatorGraph:
         """The decoder; `options` override job, name and shape.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 from tradespace.documents import read_document
 from tradespace.errors import InputError, PluginError, TradespaceError, UnknownName
 from tradespace.plugins import Registry, foreign
-from tradespace.workloads.readers import Reader, Workload
+from tradespace.workloads.readers import Reader, Workload, priority
 
 MAX_EXTENDS = 16
+FILE = "file"
+"""The workload that is a file of the user: `workload=file workload.path=model.gguf`."""
 _YAML = (".yaml", ".yml")
+_SUFFIXES = (*_YAML, ".json", ".jsonl", ".csv", ".gguf", ".onnx", ".tflite", ".safetensors", ".gz")
+_GLIMPSE = 4096
 
 
 def load_workload(ref: str | Path | Mapping[str, Any], registry: Registry) -> Workload:
@@ -21,8 +26,8 @@ def load_workload(ref: str | Path | Mapping[str, Any], registry: Registry) -> Wo
 
     Args:
         ref: a catalogue name ("llama-3.2-1b"); a path (a YAML file of the catalogue's form, or anything a reader
-            recognises: config.json or its folder, a GGUF file); or a mapping: `{type: decoder, ...}`, or
-            `{extends: name or path, phase: decode, context: 256, "dotted.key": value}`.
+            recognises: config.json or its folder, a GGUF file); or a mapping: `{type: decoder, ...}`,
+            `{extends: name or path, phase: decode, context: 256, "dotted.key": value}` or `{extends: file, path: ...}`.
         registry: where names are looked up.
 
     Raises:
@@ -57,6 +62,8 @@ def resolve(ref: str | Path | Mapping[str, Any], registry: Registry) -> tuple[di
             if "extends" not in ref:
                 return _merge_all(layers), None
             ref = ref["extends"]
+            if ref == FILE:
+                ref = _path_of(layers)
             if not isinstance(ref, str | Path):
                 raise InputError("'extends' is a workload's name or path", value=type(ref).__name__, where="workload")
         if str(ref) in seen or len(seen) >= MAX_EXTENDS:
@@ -68,8 +75,19 @@ def resolve(ref: str | Path | Mapping[str, Any], registry: Registry) -> tuple[di
         ref = found
 
 
+def _path_of(layers: list[Mapping[str, Any]]) -> object:
+    """`{extends: file, path: model.gguf}` is the file itself; the path set last counts."""
+    found = next((layer["path"] for layer in layers if "path" in layer), None)
+    if not isinstance(found, str | Path) or not str(found):
+        raise InputError("the workload 'file' needs a 'path'", value=found, where="workload")
+    layers[:] = [{key: value for key, value in layer.items() if key != "path"} for layer in layers]
+    return Path(found)
+
+
 def _find(ref: str | Path, registry: Registry) -> Mapping[str, Any] | Path:
     """The mapping of a catalogue entry or YAML file, or the path that a reader has to read."""
+    if ref == FILE:
+        _path_of([])  # nobody gave one: says so
     if isinstance(ref, str):
         files = [path for _, path in registry.catalogue_files("workloads") if path.stem == ref]
         if len(files) > 1:
@@ -114,7 +132,7 @@ def _beside(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _looks_like_path(ref: str) -> bool:
-    return "/" in ref or Path(ref).suffix in (*_YAML, ".json", ".gguf")
+    return "/" in ref or Path(ref).suffix in _SUFFIXES
 
 
 def _merge_all(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -149,11 +167,11 @@ def _build(options: Mapping[str, Any], registry: Registry) -> Workload:
 
 
 def _read(path: Path, options: Mapping[str, Any], registry: Registry) -> Workload:
-    tried: list[str] = []
-    for name in registry.names("readers"):
+    """The workload of the first reader, in the order of their priorities, that recognises the content."""
+    readers, tried = find_readers(registry)
+    for name, reader in readers:
         try:
             with foreign(f"reader '{name}'"):
-                reader: Reader = registry.load("readers", name)()
                 recognised = bool(reader.recognises(path))
         except TradespaceError as error:  # a stranger's reader must not stop the others from trying
             tried.append(f"{name} failed: {error}")
@@ -162,8 +180,37 @@ def _read(path: Path, options: Mapping[str, Any], registry: Registry) -> Workloa
             return _guarded(reader.read, f"reader '{name}'", path, options)
         tried.append(f"{name}: {reader.reads}")
     raise InputError(
-        "a reader recognises the file", value=str(path), where="workload", remedy=f"Readers: {'; '.join(tried)}."
+        "a reader recognises the file",
+        value=f"{path}{_glimpse(path)}",
+        where="workload",
+        remedy=f"Readers: {'; '.join(tried)}.",
     )
+
+
+def find_readers(registry: Registry) -> tuple[list[tuple[str, Reader]], list[str]]:
+    """All readers, highest `priority` first (then by name), and what to say of those that do not load."""
+    found: list[tuple[str, Reader]] = []
+    failed: list[str] = []
+    for name in registry.names("readers"):
+        try:
+            with foreign(f"reader '{name}'"):
+                found.append((name, registry.load("readers", name)()))
+        except TradespaceError as error:
+            failed.append(f"{name} failed: {error}")
+    return sorted(found, key=lambda item: (-priority(item[1]), item[0])), failed
+
+
+def _glimpse(path: Path) -> str:
+    """What an unrecognised file holds, as far as its first bytes tell."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_GLIMPSE)
+    except OSError:
+        return " (a folder)" if path.is_dir() else ""
+    keys = list(dict.fromkeys(re.findall(rb'"(\w{1,40})"\s*:', head)))[:6]
+    if keys and head.lstrip()[:1] in (b"{", b"["):
+        return f" (JSON with {', '.join(key.decode('ascii', 'replace') for key in keys)})"
+    return f" (starts with {head[:16]!r})" if head else " (empty)"
 
 
 def _guarded(call: Any, where: str, *arguments: object) -> Workload:

@@ -30,14 +30,17 @@ class Reader(Protocol):
 
     Attributes:
         name: registry name.
-        reads: one line for people ("config.json of a Hugging Face model").
+        reads: one line for people that says what is looked for ("config.json of a Hugging Face model").
+        priority: optional whole number, 0 if missing. Readers are asked highest first, so a reader that knows its
+            content by a sure sign (a magic number, a required key) stands before one that takes a whole suffix.
     """
 
     name: str
     reads: str
 
     def recognises(self, path: Path) -> bool:
-        """Whether this reader is the one for `path`, which exists. Cheap: a suffix or a few bytes. Never raises."""
+        """Whether this reader is the one for `path`, which exists. Cheap: looks at a few bytes of the content, as
+        one suffix (.json, .csv) belongs to many formats. Never raises."""
 
     def read(self, path: Path, options: Mapping[str, Any]) -> Workload:
         """The workload. `options` are what the user set (phase, batch ...); unknown ones are refused.
@@ -45,3 +48,9 @@ class Reader(Protocol):
         Raises:
             InputError, UnknownName: for anything wrong in the file or the options; never another error.
         """
+
+
+def priority(reader: object) -> int:
+    """A reader's `priority`, 0 for one that states none (or no whole number)."""
+    found = getattr(reader, "priority", 0)
+    return found if isinstance(found, int) else 0
