@@ -36,6 +36,7 @@ class Roofline:
         "elementwise",
         "embedding",
         "softmax",
+        "scan",
         "aggregate",
     )
 

@@ -8,8 +8,13 @@ from typing import Any
 
 from tradespace.errors import InputError
 from tradespace.workloads.options import check_keys, flag, integer, word
+from tradespace.workloads.shapes import MLA, SSM, MoE, read_mla, read_moe, read_ssm
 
-LAYER_TYPES = ("attention", "sliding", "conv")
+LAYER_TYPES = ("attention", "sliding", "mla", "conv", "mamba", "mamba2", "hybrid")
+"""How a layer mixes positions; "hybrid" runs attention and Mamba-2 side by side (Falcon-H1)."""
+FFN_TYPES = ("dense", "moe", "none")
+NORMS = ("pre", "sandwich", "parallel")
+POSITIONS = ("rope", "learned", "alibi", "none")
 PHASES = ("prefill", "decode", "request")
 MAX_LAYERS = 10_000
 MAX_TOKENS = 100_000_000
@@ -17,7 +22,7 @@ MAX_TOKENS = 100_000_000
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Shape of a decoder: llama, mistral, qwen2, GPT-2 and gated-convolution hybrids (LFM2).
+    """Shape of a decoder: attention (grouped, windowed, latent), routed experts, state-space and hybrid layers.
 
     Args:
         vocab, hidden, heads, ffn: as in the model card; `ffn` is the inner width of the feed-forward network.
@@ -30,8 +35,17 @@ class DecoderConfig:
         tied: the output projection is the embedding table.
         qkv_bias, out_bias, ffn_bias: which projections carry a bias.
         qk_norm: RMS norms over the heads of queries and keys.
-        positions: "rope" or "learned" (a table of `max_context` rows).
+        positions: "rope", "learned" (a table of `max_context` + `position_offset` rows), "alibi" or "none".
         max_context: longest context, 0 if unknown.
+        ffn_types: one of `FFN_TYPES` for each layer; "none" has only its mixer.
+        norms: "pre" (before each half of a layer), "sandwich" (before and after: Gemma), or "parallel" (one norm, both
+            halves read it and are added together: Phi).
+        norm_bias: the layer norms carry biases. embed_norm, final_norm: norms behind the embedding, before the head.
+        sinks: one learned score a head that the softmax sees beside the positions (gpt-oss).
+        head_bias: the output projection has a bias.
+        embed_width: width of the embedding where it differs from `hidden` (projected in and out; 0: no such).
+        mla, moe, ssm: shapes of the parts that the layers name.
+        mtp: modules that predict one token more each (DeepSeek-V3, arXiv 2412.19437, section 2.2), after the head.
     """
 
     vocab: int
@@ -52,6 +66,19 @@ class DecoderConfig:
     max_context: int = 0
     window: int = 0
     conv_kernel: int = 0
+    ffn_types: tuple[str, ...] = ()
+    norms: str = "pre"
+    norm_bias: bool = True
+    embed_norm: bool = False
+    final_norm: bool = True
+    sinks: bool = False
+    head_bias: bool = False
+    embed_width: int = 0
+    position_offset: int = 0
+    mla: MLA | None = None
+    moe: MoE | None = None
+    ssm: SSM | None = None
+    mtp: int = 0
 
     @property
     def layers(self) -> int:
@@ -61,10 +88,6 @@ class DecoderConfig:
     def group(self) -> int:
         """Query heads that share one key and value head."""
         return self.heads // self.kv_heads
-
-    @property
-    def norm_weights(self) -> int:
-        return self.hidden if self.norm == "rms" else 2 * self.hidden
 
 
 CONFIG_KEYS = (*(f.name for f in fields(DecoderConfig)), "layers")
@@ -77,45 +100,94 @@ def read_config(options: Mapping[str, Any], where: str) -> DecoderConfig:
         InputError, UnknownName: a value is missing, out of bounds, or contradicts another.
     """
     hidden = integer(options, "hidden", where, high=1_000_000, default=None)
-    heads = integer(options, "heads", where, high=100_000, default=None)
-    kv_heads = integer(options, "kv_heads", where, high=100_000, default=heads)
-    if heads % kv_heads:
-        raise InputError("'heads' is a multiple of 'kv_heads'", value=f"{heads} and {kv_heads}", where=where)
-    if options.get("head_dim") is None and hidden % heads:
-        raise InputError(
-            "without 'head_dim', 'hidden' is a multiple of 'heads'", value=f"{hidden}/{heads}", where=where
-        )
     window = integer(options, "window", where, low=0, high=MAX_TOKENS, default=0)
     types = _layer_types(options, "sliding" if window else "attention", where)
-    if "sliding" in types and not window:
-        raise InputError("sliding layers need a 'window' of at least 1", where=where)
-    kernel = integer(options, "conv_kernel", where, low=0, high=1024, default=0)
-    if "conv" in types and not kernel:
-        raise InputError("conv layers need a 'conv_kernel' of at least 1", where=where)
-    positions = word(options, "positions", where, known=("rope", "learned"), default="rope")
-    max_context = integer(options, "max_context", where, low=0, high=MAX_TOKENS, default=0)
-    if positions == "learned" and not max_context:
-        raise InputError("learned positions need 'max_context', the rows of their table", where=where)
-    return DecoderConfig(
+    heads, kv_heads, head_dim = _heads(options, hidden, types, where)
+    ffns, ffn = _feed_forward(options, types, where)
+    config = DecoderConfig(
         vocab=integer(options, "vocab", where, high=100_000_000, default=None),
         hidden=hidden,
         heads=heads,
         kv_heads=kv_heads,
-        head_dim=integer(options, "head_dim", where, high=100_000, default=max(1, hidden // heads)),
-        ffn=integer(options, "ffn", where, high=10_000_000, default=None),
+        head_dim=head_dim,
+        ffn=ffn,
         layer_types=types,
         gated=flag(options, "gated", where, default=True),
         norm=word(options, "norm", where, known=("rms", "layer"), default="rms"),
-        tied=flag(options, "tied", where, default=False),
-        qkv_bias=flag(options, "qkv_bias", where, default=False),
-        out_bias=flag(options, "out_bias", where, default=False),
-        ffn_bias=flag(options, "ffn_bias", where, default=False),
-        qk_norm=flag(options, "qk_norm", where, default=False),
-        positions=positions,
-        max_context=max_context,
+        positions=word(options, "positions", where, known=POSITIONS, default="rope"),
+        max_context=integer(options, "max_context", where, low=0, high=MAX_TOKENS, default=0),
         window=window,
-        conv_kernel=kernel,
+        conv_kernel=integer(options, "conv_kernel", where, low=0, high=1024, default=0),
+        ffn_types=ffns,
+        norms=word(options, "norms", where, known=NORMS, default="pre"),
+        embed_width=integer(options, "embed_width", where, low=0, high=1_000_000, default=0),
+        position_offset=integer(options, "position_offset", where, low=0, high=1024, default=0),
+        mla=read_mla(options.get("mla"), where),
+        moe=read_moe(options.get("moe"), where),
+        ssm=read_ssm(options.get("ssm"), where),
+        mtp=integer(options, "mtp", where, low=0, high=64, default=0),
+        **{key: flag(options, key, where, default=default) for key, default in _FLAGS.items()},
     )
+    _check_parts(config, where)
+    return config
+
+
+_FLAGS: Mapping[str, bool] = {
+    "tied": False, "qkv_bias": False, "out_bias": False, "ffn_bias": False, "qk_norm": False, "norm_bias": True,
+    "embed_norm": False, "final_norm": True, "sinks": False, "head_bias": False,
+}  # fmt: skip
+
+
+def _heads(options: Mapping[str, Any], hidden: int, types: tuple[str, ...], where: str) -> tuple[int, int, int]:
+    """(heads, kv_heads, head_dim); a model without any attention needs none."""
+    attends = any(kind in ("attention", "sliding", "mla", "hybrid") for kind in types)
+    heads = integer(options, "heads", where, high=100_000, default=None if attends else 1)
+    kv_heads = integer(options, "kv_heads", where, high=100_000, default=heads)
+    if heads % kv_heads:
+        raise InputError("'heads' is a multiple of 'kv_heads'", value=f"{heads} and {kv_heads}", where=where)
+    if options.get("head_dim") is None and options.get("mla") is None and hidden % heads:
+        raise InputError(
+            "without 'head_dim', 'hidden' is a multiple of 'heads'", value=f"{hidden}/{heads}", where=where
+        )
+    return heads, kv_heads, integer(options, "head_dim", where, high=100_000, default=max(1, hidden // heads))
+
+
+def _feed_forward(options: Mapping[str, Any], types: tuple[str, ...], where: str) -> tuple[tuple[str, ...], int]:
+    """(type of each layer's feed-forward network, inner width of the dense ones)."""
+    default = "moe" if options.get("moe") is not None else "dense"
+    given = options.get("ffn_types")
+    if given is None:
+        given = [default] * len(types)
+    elif not isinstance(given, list | tuple) or len(given) != len(types):
+        raise InputError(f"'ffn_types' has one entry for each of the {len(types)} layers", where=where)
+    found = tuple(word({"ffn type": kind}, "ffn type", where, known=FFN_TYPES, default=default) for kind in given)
+    return found, integer(options, "ffn", where, low=1, high=10_000_000, default=None if "dense" in found else 1)
+
+
+def _check_parts(config: DecoderConfig, where: str) -> None:
+    """Every layer finds the shape that it needs."""
+    types, ffns = set(config.layer_types), set(config.ffn_types)
+    needs = (
+        ("sliding" in types and not config.window, "sliding layers need a 'window' of at least 1"),
+        ("conv" in types and not config.conv_kernel, "conv layers need a 'conv_kernel' of at least 1"),
+        ("mla" in types and config.mla is None, "mla layers need the shape 'mla'"),
+        ("moe" in ffns and config.moe is None, "moe layers need the shape 'moe'"),
+        (bool(types & {"mamba", "mamba2", "hybrid"}) and config.ssm is None, "state-space layers need the shape 'ssm'"),
+        ("mamba" in types and config.ssm is not None and not config.ssm.rank, "mamba layers need 'ssm.rank'"),
+        (
+            bool(types & {"mamba2", "hybrid"}) and config.ssm is not None and not config.ssm.heads,
+            "mamba2 layers need 'ssm.heads'",
+        ),
+        (
+            config.positions == "learned" and not config.max_context,
+            "learned positions need 'max_context', the rows of their table",
+        ),
+    )
+    for missing, rule in needs:
+        if missing:
+            raise InputError(rule, where=where)
+    if config.norms == "parallel" and "none" in ffns:
+        raise InputError("parallel layers have a feed-forward network each", where=where)
 
 
 def _layer_types(options: Mapping[str, Any], default: str, where: str) -> tuple[str, ...]:

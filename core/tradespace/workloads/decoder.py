@@ -77,25 +77,25 @@ def build_decoder(config: DecoderConfig, job: Job, origin: Origin) -> OperatorGr
         InputError: the job exceeds the model's context.
     """
     check_job(config, job, f"workload {origin.name}")
-    steps = plan_steps(job)
-    operators, edges = _assemble([(step, _parts(config, step)) for step in steps])
+    blocks = ("embed", *map(str, range(config.layers)), "head", *(f"mtp{module}" for module in range(config.mtp)))
+    operators, edges = _assemble(blocks, [(step, _parts(config, step)) for step in plan_steps(job)])
     last = config.layers + 1
-    table = float(config.vocab * config.hidden)
-    ties = ((0, last, table),) if config.tied else ()
-    resident = float(operators.weights_resident.sum())
+    table = float(config.vocab * (config.embed_width or config.hidden))
+    ties = (*(((0, last, table),) if config.tied else ()), *((last, last + 1 + i, table) for i in range(config.mtp)))
+    parameters = float(operators.weights_resident.sum()) - sum(elements for _, _, elements in ties)
     return OperatorGraph(
         name=origin.name,
         operators=operators,
-        blocks=("embed", *(str(layer) for layer in range(config.layers)), "head"),
+        blocks=blocks,
         edges=edges,
         ties=ties,
         tokens=float(job.batch * (job.samples if job.phase != "prefill" else 1))
         * (job.generate if job.phase == "request" else 1),
         samples=job.samples,
-        parameters=resident - (table if config.tied else 0.0),
+        parameters=parameters,
         sources={"shape": origin.source, "kind": origin.kind},
         native_precision=origin.native_precision,
-        facts=_facts(config, job) | dict(origin.facts or {}),
+        facts=_facts(config, job) | _expert_facts(config, parameters) | dict(origin.facts or {}),
     )
 
 
@@ -116,11 +116,13 @@ def plan_steps(job: Job) -> tuple[Step, ...]:
 
 def _parts(config: DecoderConfig, step: Step) -> list[Part]:
     """One part a block; layers of one type share the same object."""
-    by_type = {kind: layers.layer(config, kind, step) for kind in dict.fromkeys(config.layer_types)}
-    return [layers.embed(config, step), *(by_type[kind] for kind in config.layer_types), layers.head(config, step)]
+    kinds = tuple(zip(config.layer_types, config.ffn_types, strict=True))
+    by_type = {pair: layers.layer(config, *pair, step) for pair in dict.fromkeys(kinds)}
+    more = [layers.predictor(config, step)] * config.mtp
+    return [layers.embed(config, step), *(by_type[pair] for pair in kinds), layers.head(config, step), *more]
 
 
-def _assemble(passes: Sequence[tuple[Step, Sequence[Part]]]) -> tuple[Operators, Edges]:
+def _assemble(blocks: Sequence[str], passes: Sequence[tuple[Step, Sequence[Part]]]) -> tuple[Operators, Edges]:
     """Stack the parts of all passes and join each block to the one before it."""
     names: list[str] = []
     kinds: list[str] = []
@@ -128,9 +130,9 @@ def _assemble(passes: Sequence[tuple[Step, Sequence[Part]]]) -> tuple[Operators,
     sizes: list[int] = []
     for step, parts in passes:
         output = -1
-        for block, part in enumerate(parts):
+        for block, part in zip(blocks, parts, strict=True):
             start = len(names)
-            prefix = "" if block in (0, len(parts) - 1) else f"{block - 1}."
+            prefix = "" if block in ("embed", "head") else f"{block}."
             names.extend(f"{prefix}{row.name}{step.suffix}" for row in part.rows)
             kinds.extend(row.kind for row in part.rows)
             sizes.append(len(part.rows))
@@ -149,6 +151,16 @@ def _assemble(passes: Sequence[tuple[Step, Sequence[Part]]]) -> tuple[Operators,
     )
     source, dest, elements, count = (np.array(column, dtype=np.float64) for column in zip(*edges, strict=True))
     return operators, Edges(source.astype(np.int32), dest.astype(np.int32), elements, count)
+
+
+def _expert_facts(config: DecoderConfig, parameters: float) -> dict[str, float | str]:
+    """Experts, and the parameters that one token passes."""
+    moe = config.moe
+    if moe is None:
+        return {}
+    idle = (moe.experts - moe.active) * config.ffn_types.count("moe")
+    each = (2 + config.gated) * config.hidden * moe.ffn + moe.bias * ((1 + config.gated) * moe.ffn + config.hidden)
+    return {"experts": moe.experts, "experts_active": moe.active, "active_parameters": parameters - idle * each}
 
 
 def _facts(config: DecoderConfig, job: Job) -> dict[str, float | str]:

@@ -1,4 +1,4 @@
-"""The operators of each part of a decoder: embedding, attention layer, convolution layer, head.
+"""The blocks of a decoder: embedding, one layer of any type, head, and modules that predict further tokens.
 
 Counting rules (all ours where no source is named):
 
@@ -13,251 +13,121 @@ Counting rules (all ours where no source is named):
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
-
-import numpy as np
-from numpy.typing import NDArray
-
+from tradespace.workloads.attention import attention, latent_attention
 from tradespace.workloads.config import DecoderConfig
-from tradespace.workloads.operators import PRICED
+from tradespace.workloads.experts import dense, experts
+from tradespace.workloads.rows import Builder, Part, Row, Step, pointwise
+from tradespace.workloads.state_space import convolution, mamba, mamba2
 
-Edge = tuple[int, int, float]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One operator; the columns of `Operators` without block and repeat."""
-
-    name: str
-    kind: str
-    m: float = 0.0
-    k: float = 0.0
-    n: float = 0.0
-    count: float = 0.0
-    flop: float = 0.0
-    weights: float = 0.0
-    act_in: float = 0.0
-    act_out: float = 0.0
-    kv_read: float = 0.0
-    kv_write: float = 0.0
-    weights_resident: float = 0.0
-    kv_resident: float = 0.0
-
-
-@dataclass(frozen=True)
-class Part:
-    """The operators of one block, with the edges inside it.
-
-    Args:
-        edges: (row, row, elements) within the part.
-        enters: (row, elements) of the rows that read the block's input.
-    The last row produces the block's output.
-    """
-
-    rows: tuple[Row, ...]
-    edges: tuple[Edge, ...] = ()
-    enters: tuple[tuple[int, float], ...] = ()
-
-    @cached_property
-    def columns(self) -> NDArray[np.float64]:
-        """(rows, len(PRICED))."""
-        return np.array([[getattr(row, column) for column in PRICED] for row in self.rows], dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One pass through the model.
-
-    Args:
-        suffix: behind operator names, "" or "/decode".
-        sequences: sequences in the batch.
-        queries: new tokens per sequence.
-        sees: (fewest, most) positions that a query sees over the whole phase; the mean is taken in between.
-        whole: the pass reads each position once (prefill) instead of once per query.
-        kept: (shared, own, copies) positions of one sequence that stay cached: shared once, own once per copy.
-        resident: rows own their memory (False: another pass of the same job already counted it).
-        repeat: passes per job.
-        fused: scores and probabilities stay on chip.
-    """
-
-    suffix: str
-    sequences: float
-    queries: float
-    sees: tuple[int, int]
-    whole: bool
-    kept: tuple[int, int, int]
-    repeat: float
-    resident: bool = True
-    fused: bool = True
-
-    @property
-    def tokens(self) -> float:
-        return self.sequences * self.queries
-
-    def visible(self, window: int) -> float:
-        """Mean number of positions that a query sees; at most `window` of them (0: all)."""
-        first, last = self.sees
-        if not window or last <= window:
-            return (first + last) / 2
-        if first >= window:
-            return float(window)
-        below = window - first  # queries that still see fewer than the window
-        return (below * (first + window - 1) / 2 + (last - first + 1 - below) * window) / (last - first + 1)
-
-    def cached(self, window: int) -> float:
-        """Positions that stay in memory, over the batch and all samples (0 if another pass counts them)."""
-        shared, own, copies = self.kept
-        limit = window or shared + own
-        together = min(shared, limit) + copies * min(own, limit)
-        return self.resident * self.sequences * min(together, copies * min(shared + own, limit))
-
-
-@dataclass
-class _Builder:
-    """Collects rows and edges of one part."""
-
-    step: Step
-    rows: list[Row] = field(default_factory=list)
-    edges: list[Edge] = field(default_factory=list)
-
-    def add(self, row: Row, *inputs: tuple[int, float]) -> int:
-        self.rows.append(row)
-        here = len(self.rows) - 1
-        self.edges.extend((source, here, elements) for source, elements in inputs)
-        return here
-
-    def linear(self, name: str, k: float, n: float, source: int, *, bias: bool = False, cache: bool = False) -> int:
-        """A projection k -> n of every token; with `cache` its output goes to the KV cache."""
-        tokens, weights = self.step.tokens, k * n + bias * n
-        out = tokens * n
-        row = Row(
-            name, "matmul", m=tokens, k=k, n=n, count=1.0, flop=2 * tokens * k * n + bias * out, weights=weights,
-            act_in=tokens * k, act_out=0.0 if cache else out, kv_write=out if cache else 0.0,
-            weights_resident=weights * self.step.resident,
-        )  # fmt: skip
-        return self.add(row, (source, tokens * k)) if source >= 0 else self.add(row)
-
-    def norm(self, name: str, config: DecoderConfig, *inputs: tuple[int, float], rows: float = 0.0) -> int:
-        """A norm over the hidden width of `rows` rows (default: every token)."""
-        elements = (rows or self.step.tokens) * config.hidden
-        flop = (4 if config.norm == "rms" else 7) * elements
-        return self.add(_pointwise(name, "norm", self.step, elements, flop, weights=config.norm_weights), *inputs)
-
-    def part(self, *enters: int, elements: float) -> Part:
-        return Part(tuple(self.rows), tuple(self.edges), tuple((row, elements) for row in enters))
-
-
-def _pointwise(
-    name: str, kind: str, step: Step, elements: float, flop: float, *, inputs: int = 1, weights: float = 0.0
-) -> Row:
-    return Row(
-        name, kind, flop=flop, weights=weights, act_in=inputs * elements, act_out=elements,
-        weights_resident=weights * step.resident,
-    )  # fmt: skip
+__all__ = ["Part", "Row", "Step", "embed", "head", "layer", "predictor"]
 
 
 def embed(config: DecoderConfig, step: Step) -> Part:
     """Looks up the rows of the new tokens, and adds learned positions where the model has them. Resident whole."""
-    tables = 2 if config.positions == "learned" else 1
-    looked_up = step.tokens * config.hidden
-    table = config.vocab * config.hidden + (config.max_context * config.hidden if tables == 2 else 0)
+    builder = Builder(step)
+    learned = config.positions == "learned"
+    width = config.embed_width or config.hidden
+    looked_up, positions = step.tokens * width, step.tokens * config.hidden * learned
+    table = config.vocab * width + (config.max_context + config.position_offset) * config.hidden * learned
     row = Row(
-        "embed", "embedding", flop=(tables - 1) * looked_up, weights=tables * looked_up, act_in=step.tokens,
-        act_out=looked_up, weights_resident=table * step.resident,
+        "embed", "embedding", flop=positions, weights=looked_up + positions, act_in=step.tokens, act_out=looked_up,
+        weights_resident=table * step.resident,
     )  # fmt: skip
-    return Part((row,))
+    at = builder.add(row)
+    if width != config.hidden:
+        at = builder.linear("project_in", width, config.hidden, at)
+    if config.embed_norm:
+        builder.norm("embed_norm", config, (at, step.tokens * config.hidden))
+    return builder.part(elements=0.0)
 
 
 def head(config: DecoderConfig, step: Step) -> Part:
     """Final norm and output projection of the last token of each sequence."""
-    builder = _Builder(step)
-    rows, width = step.sequences, config.hidden
-    norm = builder.norm("norm", config, rows=rows)
-    weights = float(config.vocab * width)
-    lm_head = Row(
-        "lm_head", "matmul", m=rows, k=width, n=config.vocab, count=1.0, flop=2 * rows * weights, weights=weights,
-        act_in=rows * width, act_out=rows * config.vocab, weights_resident=weights * step.resident,
-    )  # fmt: skip
-    builder.add(lm_head, (norm, rows * width))
-    return builder.part(norm, elements=rows * width)
+    builder = Builder(step)
+    rows, width = step.sequences, config.embed_width or config.hidden
+    at = builder.norm("norm", config, rows=rows) if config.final_norm else -1
+    if width != config.hidden:
+        at = builder.linear("project_out", config.hidden, width, at, rows=rows)
+    at = builder.linear("lm_head", width, config.vocab, at, rows=rows, bias=config.head_bias)
+    return builder.part(0, elements=rows * config.hidden)
 
 
-def layer(config: DecoderConfig, kind: str, step: Step) -> Part:
-    """One layer: mixing of positions (attention or convolution), then the feed-forward network."""
-    builder = _Builder(step)
+def layer(config: DecoderConfig, kind: str, ffn: str, step: Step) -> Part:
+    """One layer: mixing of positions, then the feed-forward network (or both side by side)."""
+    builder = Builder(step)
     elements = step.tokens * config.hidden
-    norm = builder.norm("norm1", config)
-    mixed = _convolution(builder, config, norm) if kind == "conv" else _attention(builder, config, kind, norm)
-    added = builder.add(_pointwise("add1", "elementwise", step, elements, elements, inputs=2), (mixed, elements))
-    down = _feed_forward(builder, config, builder.norm("norm2", config, (added, elements)))
-    residual = _pointwise("add2", "elementwise", step, elements, elements, inputs=2)
-    builder.add(residual, (added, elements), (down, elements))
-    return builder.part(norm, added, elements=elements)
+    added = _layer(builder, config, kind, ffn, builder.norm("norm1", config))
+    return builder.part(0, *added, elements=elements)
 
 
-def _attention(builder: _Builder, config: DecoderConfig, kind: str, norm: int) -> int:
-    step, width = builder.step, config.head_dim
-    inner, cache = config.heads * width, config.kv_heads * width
-    query = builder.linear("q", config.hidden, inner, norm, bias=config.qkv_bias)
-    key = builder.linear("k", config.hidden, cache, norm, bias=config.qkv_bias, cache=True)
-    value = builder.linear("v", config.hidden, cache, norm, bias=config.qkv_bias, cache=True)
-    queries, keys = step.tokens * inner, step.tokens * cache
-    if config.qk_norm:
-        row = _pointwise("qk_norm", "norm", step, queries, 4 * (queries + keys), weights=2 * width)
-        query = builder.add(row, (query, queries))
-    if config.positions == "rope":
-        query = builder.add(_pointwise("rope", "elementwise", step, queries, 3 * (queries + keys)), (query, queries))
-    window = config.window if kind == "sliding" else 0
-    seen = step.visible(window)
-    read = step.sequences * cache * (step.sees[1] if step.whole else seen)
-    kept = step.cached(window) * cache
-    rows, heads = config.group * step.queries, step.sequences * config.kv_heads
-    scores = step.tokens * config.heads * seen
-    spilled = 0.0 if step.fused else scores
-    product = 2 * rows * width * seen * heads
-    first = Row(
-        "scores", "attention", m=rows, k=width, n=seen, count=heads, flop=product, act_in=queries, act_out=spilled,
-        kv_read=read, kv_resident=kept,
-    )  # fmt: skip
-    second = Row(
-        "values", "attention", m=rows, k=seen, n=width, count=heads, flop=product, act_in=spilled, act_out=queries,
-        kv_read=read, kv_resident=kept,
-    )  # fmt: skip
-    at = builder.add(first, (query, queries), (key, keys))
-    at = builder.add(_pointwise("softmax", "softmax", step, spilled, 5 * scores), (at, scores))
-    at = builder.add(second, (at, scores), (value, keys))
-    return builder.linear("o", inner, config.hidden, at, bias=config.out_bias)
+def _layer(builder: Builder, config: DecoderConfig, kind: str, ffn: str, norm: int) -> tuple[int, ...]:
+    """Rows behind the first norm; returns those that read the block's input, beside that norm."""
+    elements = builder.step.tokens * config.hidden
+    mixed = _mix(builder, config, kind, norm)
+    if config.norms == "parallel":
+        down = _feed(builder, config, ffn, norm)
+        both = pointwise("add1", "elementwise", builder.step, elements, 2 * elements, inputs=3)
+        return (builder.add(both, (mixed, elements), (down, elements)),)
+    if config.norms == "sandwich":
+        mixed = builder.norm("norm1_post", config, (mixed, elements))
+    added = builder.add(_sum("add1", builder.step, elements), (mixed, elements))
+    if ffn == "none":
+        return (added,)
+    down = _feed(builder, config, ffn, builder.norm("norm2", config, (added, elements)))
+    if config.norms == "sandwich":
+        down = builder.norm("norm2_post", config, (down, elements))
+    builder.add(_sum("add2", builder.step, elements), (added, elements), (down, elements))
+    return (added,)
 
 
-def _convolution(builder: _Builder, config: DecoderConfig, norm: int) -> int:
-    """Gated short convolution of LFM2 (arXiv 2511.23404, section 2): B, C, x = in(u); out(C * conv(B * x))."""
-    step, width, kernel = builder.step, config.hidden, config.conv_kernel
-    elements, state = step.tokens * width, step.sequences * width * (kernel - 1)
-    weights = float(width * kernel)
-    projected = builder.linear("in_proj", width, 3 * width, norm)
-    gated = builder.add(
-        _pointwise("gate_b", "elementwise", step, elements, elements, inputs=2), (projected, 2 * elements)
-    )
-    conv = Row(
-        "conv", "conv", m=step.queries, k=kernel, n=1.0, count=step.sequences * width, flop=2 * elements * kernel,
-        weights=weights, act_in=elements, act_out=elements, kv_read=state, kv_write=state,
-        weights_resident=weights * step.resident, kv_resident=state * step.resident,
-    )  # fmt: skip
-    at = builder.add(conv, (gated, elements))
-    row = _pointwise("gate_c", "elementwise", step, elements, elements, inputs=2)
-    at = builder.add(row, (at, elements), (projected, elements))
-    return builder.linear("out_proj", width, width, at)
+def _sum(name: str, step: Step, elements: float) -> Row:
+    return pointwise(name, "elementwise", step, elements, elements, inputs=2)
 
 
-def _feed_forward(builder: _Builder, config: DecoderConfig, norm: int) -> int:
-    step, inner = builder.step, builder.step.tokens * config.ffn
-    if config.gated:
-        gate = builder.linear("gate", config.hidden, config.ffn, norm, bias=config.ffn_bias)
-        up = builder.linear("up", config.hidden, config.ffn, norm, bias=config.ffn_bias)
-        row = _pointwise("act", "elementwise", step, inner, 5 * inner, inputs=2)
-        at = builder.add(row, (gate, inner), (up, inner))
-    else:
-        up = builder.linear("up", config.hidden, config.ffn, norm, bias=config.ffn_bias)
-        at = builder.add(_pointwise("act", "elementwise", step, inner, 8 * inner), (up, inner))
-    return builder.linear("down", config.ffn, config.hidden, at, bias=config.ffn_bias)
+def _mix(builder: Builder, config: DecoderConfig, kind: str, norm: int) -> int:
+    if kind == "mla":
+        assert config.mla is not None  # checked when the shape was read
+        return latent_attention(builder, config, config.mla, norm)
+    if kind == "conv":
+        return convolution(builder, config, norm)
+    if kind in ("attention", "sliding"):
+        return attention(builder, config, kind, norm)
+    assert config.ssm is not None
+    if kind == "mamba":
+        return mamba(builder, config, config.ssm, norm)
+    scanned = mamba2(builder, config, config.ssm, norm)
+    if kind == "mamba2":
+        return scanned
+    elements = builder.step.tokens * config.hidden
+    attended = attention(builder, config, "attention", norm)
+    return builder.add(_sum("mix", builder.step, elements), (scanned, elements), (attended, elements))
+
+
+def _feed(builder: Builder, config: DecoderConfig, ffn: str, norm: int) -> int:
+    if ffn == "moe":
+        assert config.moe is not None
+        return experts(builder, config, config.moe, norm)
+    return dense(builder, config, config.ffn, norm)
+
+
+def predictor(config: DecoderConfig, step: Step) -> Part:
+    """A multi-token prediction module (DeepSeek-V3, arXiv 2412.19437, section 2.2): two norms, a projection of both
+    to the hidden width, one layer of the last layer's type, a norm and the shared output projection.
+
+    The projection reads the head's weights again; the model stores them once (the graph ties them).
+    """
+    builder = Builder(step)
+    width, elements = config.hidden, step.tokens * config.hidden
+    token = pointwise("token", "embedding", step, elements, 0.0)
+    at = builder.add(token)
+    first, second = builder.norm("enorm", config, (at, elements)), builder.norm("hnorm", config)
+    row = builder.linear("eh_proj", 2 * width, width, first)
+    builder.edges.append((second, row, elements))
+    norm = builder.norm("norm1", config, (row, elements))
+    (added,) = _layer(builder, config, config.layer_types[-1], config.ffn_types[-1], norm)
+    builder.edges.append((row, added, elements))
+    last = len(builder.rows) - 1
+    rows = step.sequences
+    at = builder.norm("norm", config, (last, rows * width), rows=rows)
+    builder.linear("lm_head", width, config.vocab, at, rows=rows)
+    return builder.part(second, elements=elements)

@@ -75,7 +75,7 @@ def resolve(ref: str | Path | Mapping[str, Any], registry: Registry) -> tuple[di
         ref = found
 
 
-def _path_of(layers: list[Mapping[str, Any]]) -> object:
+def _path_of(layers: list[Mapping[str, Any]]) -> Path:
     """`{extends: file, path: model.gguf}` is the file itself; the path set last counts."""
     found = next((layer["path"] for layer in layers if "path" in layer), None)
     if not isinstance(found, str | Path) or not str(found):

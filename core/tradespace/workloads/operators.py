@@ -19,8 +19,9 @@ from tradespace.errors import InputError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
-KINDS = ("matmul", "conv", "attention", "norm", "elementwise", "embedding", "softmax", "aggregate")
-"""attention = the two matmuls between queries and the KV cache; aggregate = totals only, no shape."""
+KINDS = ("matmul", "conv", "attention", "norm", "elementwise", "embedding", "softmax", "scan", "aggregate")
+"""attention = the two matmuls between queries and the KV cache; scan = a recurrence over positions (state-space
+layers); aggregate = totals only, no shape."""
 
 SHAPE = ("m", "k", "n", "count")
 PRICED = (*SHAPE, "flop", "weights", "act_in", "act_out", "kv_read", "kv_write", "weights_resident", "kv_resident")
