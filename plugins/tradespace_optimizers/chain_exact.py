@@ -35,7 +35,7 @@ from tradespace_optimizers.chain_designs import designs_of
 Array = NDArray[np.float64]
 
 _MOST_QUANTITIES = 6
-_PATIENCE = 2  # times the labels of about a second
+_PATIENCE = 4  # times the labels of about a second
 _STEPS = {1: 1, 2: 24, 3: 8}  # of the weights of Lagrangian paths, by objectives
 _PRICED = 12  # fronts of priced sums
 _WORTH_SAYING = 1.0  # a factor of two

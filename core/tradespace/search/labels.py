@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from tradespace.problem import ChainTerm, Structure
 from tradespace.search.indicators import nondominated
+from tradespace.search.label_sweep import SWEPT, surviving
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-_WORK = {1: 4e7, 2: 2e7, 3: 1.2e7, 4: 2.6e6, 5: 4e5}  # candidates compared in about a second, by quantities
+_WORK = {1: 6e7, 2: 6e7, 3: 6e7, 4: 2.6e6, 5: 4e5}  # candidates compared in about a second, by quantities
 _FEWER = 2e5
 _BISECTIONS = 20
 _ALL = 2**62
@@ -65,11 +66,11 @@ class ChainArrays:
         return np.where(np.isfinite(level), level, -np.inf)
 
     def label_budget(self) -> int:
-        """Labels per class of states that keep the work near a second (20 to 20,000)."""
+        """Labels per class of states that keep the work near a second (20 to 200,000)."""
         n, states, quantities = self.unary.shape
         classes = [(source.max() + 1) * (dest.max() + 1) for source, dest in self.classes()]
         work = sum(classes) + n * states
-        return int(np.clip(_WORK.get(quantities, _FEWER) / work, 20, 20_000))
+        return int(np.clip(_WORK.get(quantities, _FEWER) / work, 20, 200_000))
 
     def classes(self) -> list[tuple[Rows, Rows]]:
         """Per link (n - 1): the class of every state as source and as destination. States of one class have equal
@@ -158,28 +159,48 @@ def label_front(
         known: (K, M) values of known designs: labels that can only lead to designs these dominate are dropped.
         epsilon: merge at least this finely grained even below the budget (0: only when needed).
     """
+    given = chain.unary.shape[2]
+    chain, scale = _padded(chain), _pad(scale, SWEPT, 1.0)
     n, states, q = chain.unary.shape
-    m, rest = chain.objectives, chain.completions()
+    m, rest, harmless = chain.objectives, chain.completions(), chain.harmless()
     ceiling = chain.caps + 1e-9 * np.abs(chain.caps)
     if reference is not None:
         ceiling = np.concatenate([np.minimum(ceiling[:m], reference), ceiling[m:]])
-    known = np.empty((0, m)) if known is None else known
-    known = np.pad(known, ((0, 0), (0, q - m)), constant_values=-_HUGE)  # what a known design uses does not matter
+    if known is not None:  # what a known design uses does not matter
+        known = np.pad(known, ((0, 0), (0, q - m)), constant_values=-_HUGE)
     step = _Step(merge, scale, budget, np.log1p(epsilon) / n if epsilon else 0.0)
     links = [*chain.classes(), (np.zeros(states, np.intp),) * 2]
-    labels, slack = _Labels.first(chain), 0.0
-    labels, widest = _pool(chain, 0, labels, links[0][0], rest[0], ceiling, known, replace(step, budget=_ALL))
-    stages, harmless = [(labels.parent, labels.state)], chain.harmless()
-    for i in range(1, n):
-        labels = replace(labels, values=np.maximum(labels.values, harmless[i - 1]))
-        labels = _cross(chain, i, labels, links[i - 1])
-        labels, widest = _pool(chain, i, labels, links[i][0], rest[i], ceiling, known, step, widest)
-        stages.append((labels.parent, labels.state))
-        slack += widest
-    final = nondominated(labels.values[:, :m])
+    begin = [_Labels(np.zeros((1, q)), np.zeros(1, np.intp))] * states
+    labels, widest, slack = begin, 0.0, 0.0
+    pools: list[Array] = []
+    stages: list[tuple[NDArray[np.integer], NDArray[np.integer]]] = []
+    for i in range(n):
+        if i:
+            reached = _cross(chain, i, pools, links[i - 1], harmless[i - 1])
+            labels = [reached[h] for h in links[i - 1][1].tolist()]
+        own = step if i else replace(step, budget=_ALL, width=0.0)
+        bound = _Bound(rest[i], ceiling, known)
+        pools, parent, state, widest = _pool(chain.unary[i], labels, links[i][0], bound, own, widest)
+        stages.append((parent, state))
+        slack += widest if i else 0.0
+    values = pools[0]
+    final = nondominated(values[:, :m])
     paths = _paths(stages, np.flatnonzero(final))
     grain = float(np.expm1(slack)) if merge == "design" and bool((chain.unary >= 0).all()) else slack
-    return LabelFront(labels.values[final], paths, grain)
+    return LabelFront(values[final][:, :given], paths, grain)
+
+
+def _padded(chain: ChainArrays) -> ChainArrays:
+    """With quantities that are always zero, up to as many as are swept."""
+    if chain.unary.shape[2] >= SWEPT:
+        return chain
+    pair = None if chain.pair is None else _pad(chain.pair, SWEPT, 0.0)
+    return ChainArrays(_pad(chain.unary, SWEPT, 0.0), pair, _pad(chain.caps, SWEPT, np.inf), chain.objectives)
+
+
+def _pad(array: Array, to: int, value: float) -> Array:
+    missing = max(to - array.shape[-1], 0)
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)], constant_values=value)
 
 
 @dataclass(frozen=True)
@@ -192,60 +213,65 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Labels:
-    """``values`` (L, Q), ``parent`` (L,) row in the stage before, ``state`` (L,)."""
+    """``values`` (L, Q), ``parent`` (L,) row in the stage before."""
 
     values: Array
     parent: Rows
-    state: Rows
-
-    @classmethod
-    def first(cls, chain: ChainArrays) -> _Labels:
-        states = np.arange(chain.unary.shape[1])
-        return cls(chain.unary[0], states, states)
 
 
-def _cross(chain: ChainArrays, i: int, labels: _Labels, link: tuple[Rows, Rows]) -> _Labels:
-    """Labels of entry i in each state from those of entry i - 1: for every class of destinations the link's terms are
-    added and what is dominated is dropped, before the class's states add their own."""
+@dataclass(frozen=True)
+class _Bound:
+    """``rest`` (S, Q): what is ahead of each state at least; see `surviving`."""
+
+    rest: Array
+    ceiling: Array
+    known: Array | None
+
+
+def _cross(
+    chain: ChainArrays, i: int, pools: Sequence[Array], link: tuple[Rows, Rows], harmless: Array
+) -> list[_Labels]:
+    """Labels that reach entry i, by class of destinations: those of every class of sources with the link's terms."""
     source, dest = link
-    parts = []
+    offset = np.concatenate([[0], np.cumsum([len(pool) for pool in pools])])
+    first = [int(np.argmax(source == g)) for g in range(len(pools))]
+    out = []
     for h in range(int(dest.max()) + 1):
-        inside = np.flatnonzero(dest == h)
-        values = labels.values
-        if chain.pair is not None:
-            values = values + chain.pair[i - 1, labels.state, inside[0]]
-        rows = np.flatnonzero(nondominated(values)) if source.max() > 0 else np.arange(len(values))
-        new = values[rows][None] + chain.unary[i, inside][:, None]
-        parts.append((new.reshape(-1, new.shape[-1]), np.tile(rows, len(inside)), np.repeat(inside, len(rows))))
-    return _Labels(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        to = int(np.argmax(dest == h))
+        shifts = np.zeros((len(pools), chain.unary.shape[2])) if chain.pair is None else chain.pair[i - 1, first, to]
+        if len(pools) > 1:
+            found = surviving(pools, shifts, harmless)
+            out.append(_Labels(found.values, offset[found.list] + found.row))
+        else:
+            out.append(_Labels(np.maximum(pools[0], harmless) + shifts[0], np.arange(len(pools[0]))))
+    return out
 
 
 def _pool(
-    chain: ChainArrays,
-    i: int,
-    labels: _Labels,
-    classes: Rows,
-    rest: Array,
-    ceiling: Array,
-    known: Array,
-    step: _Step,
-    hint: float = 0.0,
-) -> tuple[_Labels, float]:
-    """What is worth keeping of the labels of entry i, by class of states: (labels, widest cell)."""
-    kept, widest = [], 0.0
+    unary: Array, labels: Sequence[_Labels], classes: Rows, bound: _Bound, step: _Step, hint: float
+) -> tuple[list[Array], NDArray[np.integer], NDArray[np.integer], float]:
+    """What is worth keeping of an entry's labels, by class of states: (values by class, parent (L,), state (L,),
+    widest cell). ``labels``: those that reach each state."""
+    pools, parents, states, widest = [], [], [], 0.0
     for c in range(int(classes.max()) + 1):
-        first = int(np.argmax(classes == c))  # what is ahead is the same for a class
-        rows = np.flatnonzero((classes[labels.state] == c) & (labels.values + rest[first] <= ceiling).all(axis=1))
-        ahead = known - rest[first]  # first, so that a label equal to one is dropped too
-        new = labels.values[rows]
-        mask = nondominated(np.concatenate([ahead, new]))[len(ahead) :]
-        rows, new = rows[mask], new[mask]
-        if len(rows) > step.budget or step.width:
-            new, chosen, width = _merge(new, step, widest or hint)
-            rows, widest = rows[chosen], max(widest, width)
-        kept.append(_Labels(new, labels.parent[rows], labels.state[rows]))
-    values, parent, state = (np.concatenate([getattr(k, name) for k in kept]) for name in ("values", "parent", "state"))
-    return _Labels(values, parent, state), widest
+        inside = np.flatnonzero(classes == c)
+        here = [labels[s] for s in inside.tolist()]
+        rest = bound.rest[inside[0]]  # what is ahead is the same for a class
+        found = surviving(
+            [each.values for each in here], unary[inside], rest=rest, ceiling=bound.ceiling, known=bound.known
+        )
+        values, state = found.values, inside[found.list]
+        offset = np.concatenate([[0], np.cumsum([len(each.parent) for each in here])])
+        parent = np.concatenate([each.parent for each in here])[offset[found.list] + found.row]
+        if len(values) > step.budget or step.width:
+            values, chosen, width = _merge(values, step, widest or hint)
+            order = np.lexsort(values.T[::-1])
+            values, chosen, widest = values[order], chosen[order], max(widest, width)
+            parent, state = parent[chosen], state[chosen]
+        pools.append(values)
+        parents.append(parent)
+        states.append(state)
+    return pools, np.concatenate(parents).astype(np.int32), np.concatenate(states).astype(np.int16), widest
 
 
 def _class(rows: Array) -> Rows:
@@ -295,12 +321,12 @@ def _codes(place: Array, width: float) -> Rows:
     return code
 
 
-def _paths(stages: list[tuple[Rows, Rows]], rows: Rows) -> NDArray[np.intp]:
+def _paths(stages: list[tuple[NDArray[np.integer], NDArray[np.integer]]], rows: Rows) -> NDArray[np.intp]:
     out = np.empty((len(rows), len(stages)), np.intp)
     for i in range(len(stages) - 1, -1, -1):
         parent, state = stages[i]
         out[:, i] = state[rows]
-        rows = parent[rows]
+        rows = parent[rows].astype(np.intp)
     return out
 
 
