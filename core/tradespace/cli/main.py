@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "price": ("price", "Price a plan file again."),
     "explain": ("explain", "Say in words what a plan does and what it costs."),
     "diff": ("diff", "Compare two plans."),
+    "export": ("export", "Write a plan as another tool's configuration."),
     "report": ("report", "Write the HTML report of a study."),
     "studies": ("studies", "List the studies of a database."),
     "resume": ("resume", "Go on with an interrupted study."),
