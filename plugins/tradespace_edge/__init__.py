@@ -53,3 +53,12 @@ def tradespace_kernels() -> dict[str, str]:
         "triad": "tradespace.kernels.probes:Triad",
         "gemv-fp32": "tradespace.kernels.probes:GEMV",
     }
+
+
+@hookimpl
+def tradespace_exporters() -> dict[str, str]:
+    home = "tradespace_edge.exporters"
+    return {
+        "json": "tradespace.exporters.plain:PlainJSON",
+        "llama.cpp": f"{home}.llama_cpp:LlamaCpp",
+    }
