@@ -1,0 +1,246 @@
+"""One task table, two compiled loops: `ordered` where each resource's order is known, `events` where time decides.
+
+`ordered` is a longest path with lags. `events` adds queues with priorities, a second resource held as a lock, gates,
+batches that drain a queue, one bandwidth that running tasks share, and outages. With the tasks of each resource chained
+by edges both give equal times. No loop draws random numbers: durations, attempts and outages arrive as arrays. The
+plain twin is `timeline_twin`. docs/timeline.md writes three published systems as such tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tradespace.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+NOBODY = -1
+"""No resource (a pure delay), no lock, no gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What tasks queue for.
+
+    Args:
+        servers: tasks that run at once.
+        batch: drains its whole queue into one run, as long as the longest of its tasks; ``servers`` is then 1.
+        gate: name of a resource; nothing starts here while anything runs there.
+    """
+
+    name: str
+    servers: int = 1
+    batch: bool = False
+    gate: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TaskTable:
+    """T tasks, E edges, R resources. Times are seconds.
+
+    Args:
+        tasks: T, their number.
+        edges: (E, 2) source and destination; a destination may start ``lag`` (E,) s after its source finished.
+        resources: what tasks run on.
+        release: (T,) s before which a task does not start.
+        lock: (T,) index of a second resource that a task holds while it runs, or -1. Both or neither are taken; a task
+            whose lock is busy is passed over.
+        demand: (T,) share of ``channel`` that a running task asks for; 0: it needs none. Where the sum of demands
+            exceeds the channel all of them slow down alike, to channel / sum.
+        outages: (K, 3) resource, start, end. What runs there at the start is lost and asks again ``retry`` s after the
+            end; nothing starts there between the two.
+
+    Raises:
+        InputError: a cycle, an index that does not exist, negative or infinite times.
+    """
+
+    tasks: int
+    edges: ArrayLike = ()
+    resources: tuple[Resource, ...] = ()
+    lag: ArrayLike = 0.0
+    release: ArrayLike = 0.0
+    lock: ArrayLike = NOBODY
+    demand: ArrayLike = 0.0
+    channel: float = 1.0
+    outages: ArrayLike = field(default=())
+    retry: float = 0.0
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        edges = np.asarray(self.edges, np.int32).reshape(-1, 2)
+        put(self, "edges", edges)
+        put(self, "lag", _spread(self.lag, len(edges), "lag"))
+        put(self, "release", _spread(self.release, self.tasks, "release"))
+        put(self, "demand", _spread(self.demand, self.tasks, "demand"))
+        put(self, "lock", np.broadcast_to(np.asarray(self.lock, np.int32), (self.tasks,)).copy())
+        put(self, "outages", _times(np.asarray(self.outages, np.float64).reshape(-1, 3), "outages"))
+        self._check(edges)
+
+    def _check(self, edges: Ints) -> None:
+        count = len(self.resources)
+        if len(edges) and not (edges.min() >= 0 and edges.max() < self.tasks):
+            raise InputError(f"an edge joins two of the {self.tasks} tasks", where="edges")
+        if len(self.locks) and not (self.locks.min() >= NOBODY and self.locks.max() < count):
+            raise InputError(f"a lock is one of the {count} resources, or -1", where="lock")
+        names = [r.name for r in self.resources]
+        for resource in self.resources:
+            if resource.servers < 1 or (resource.batch and resource.servers != 1):
+                raise InputError("a resource has one server or more, a batch exactly one", value=resource)
+            if resource.gate is not None and resource.gate not in names:
+                raise InputError("a gate is another resource", value=resource.gate, where=resource.name)
+        if self.locked_batches:
+            raise InputError("a batch runs many tasks at once and cannot be a lock", where="lock")
+        if not (np.isfinite(self.channel) and self.channel > 0 and np.isfinite(self.retry) and self.retry >= 0):
+            raise InputError("channel is positive and retry not negative", value=(self.channel, self.retry))
+        down = np.asarray(self.outages)
+        if len(down) and not ((down[:, 0] < count) & (down[:, 2] >= down[:, 1])).all():
+            raise InputError("an outage is (resource, start, end) with start <= end", where="outages")
+        _ = self.order, self.depth
+
+    @property
+    def locks(self) -> Ints:
+        return np.asarray(self.lock, np.int32)
+
+    @property
+    def locked_batches(self) -> bool:
+        return any(self.resources[i].batch for i in np.unique(self.locks[self.locks >= 0]).tolist())
+
+    @cached_property
+    def gates(self) -> Ints:
+        """(R,) index of the gate, or -1."""
+        at = {r.name: i for i, r in enumerate(self.resources)}
+        return np.array([NOBODY if r.gate is None else at[r.gate] for r in self.resources], np.int32)
+
+    @cached_property
+    def depth(self) -> Ints:
+        """(R,) gates above a resource: at one instant those with none start first. Raises `InputError` on a cycle."""
+        out = np.zeros(len(self.resources), np.int32)
+        for start in range(len(out)):
+            at = start
+            while self.gates[at] >= 0:
+                at, out[start] = int(self.gates[at]), out[start] + 1
+                if out[start] > len(out):
+                    raise InputError("gates do not form a circle", value=self.resources[start].name)
+        return out
+
+    @cached_property
+    def predecessors(self) -> tuple[Ints, Ints, Floats]:
+        """(T + 1,) pointers, (E,) sources and (E,) lags by destination."""
+        return self._rows(1)
+
+    @cached_property
+    def successors(self) -> tuple[Ints, Ints, Floats]:
+        """(T + 1,) pointers, (E,) destinations and (E,) lags by source."""
+        return self._rows(0)
+
+    def _rows(self, key: int) -> tuple[Ints, Ints, Floats]:
+        edges = np.asarray(self.edges, np.int32)
+        by = np.argsort(edges[:, key], kind="stable")
+        pointers = np.searchsorted(edges[by, key], np.arange(self.tasks + 1)).astype(np.int32)
+        return pointers, np.ascontiguousarray(edges[by, 1 - key]), np.asarray(self.lag, np.float64)[by]
+
+    @cached_property
+    def order(self) -> Ints:
+        """(T,) every task after its predecessors. Raises `InputError` on a cycle."""
+        pointers, succ, _ = self.successors
+        waiting = np.diff(self.predecessors[0]).tolist()
+        ready = [t for t in range(self.tasks) if not waiting[t]]
+        for task in ready:  # grows while it is read
+            for other in succ[pointers[task] : pointers[task + 1]].tolist():
+                waiting[other] -= 1
+                if not waiting[other]:
+                    ready.append(other)
+        if len(ready) < self.tasks:
+            stuck = next(t for t in range(self.tasks) if waiting[t])
+            raise InputError("tasks wait for each other in a circle", value=f"task {stuck}", where="edges")
+        return np.array(ready, np.int32)
+
+    def chained(self, queues: Sequence[Sequence[int]]) -> TaskTable:
+        """The same tasks with edges that keep each of ``queues`` in the order given (one resource a queue)."""
+        chains = [np.column_stack([q[:-1], q[1:]]) for q in map(np.asarray, queues) if len(q) > 1]
+        edges = np.concatenate([np.asarray(self.edges, np.int32), *chains]) if chains else self.edges
+        lag = np.concatenate([np.asarray(self.lag, np.float64), np.zeros(sum(len(c) for c in chains))])
+        return TaskTable(self.tasks, edges, self.resources, lag, self.release, self.lock, self.demand, self.channel,
+                         self.outages, self.retry)  # fmt: skip
+
+
+def ordered(table: TaskTable, duration: ArrayLike) -> Floats:
+    """Finish times (T, N) for ``duration`` (T, N) or (T,): a task starts when its predecessors' lags have passed.
+
+    Resources are not looked at: chain the tasks of each (`TaskTable.chained`).
+    """
+    from tradespace.costs.timeline_loops import longest
+
+    work = _times(np.asarray(duration, np.float64), "duration")
+    single = work.ndim == 1
+    work = np.ascontiguousarray(work.reshape(table.tasks, -1))
+    out = np.empty_like(work)
+    longest(table.order, *table.predecessors, np.asarray(table.release), work, out)
+    return out[:, 0] if single else out
+
+
+@dataclass(frozen=True)
+class Times:
+    """``start`` (of the last attempt) and ``finish`` (N, T) s, ``events`` (N,) handled."""
+
+    start: Floats
+    finish: Floats
+    events: NDArray[np.int64]
+
+
+def events(table: TaskTable, work: ArrayLike, resource: ArrayLike, priority: ArrayLike = 0.0) -> Times:
+    """Run N designs of one table.
+
+    Args:
+        work: (N, T) or (T,) s that a task takes alone.
+        resource: (N, T) or (T,) index of the resource, -1: a pure delay.
+        priority: (N, T) or (T,), the lowest first; among equals who asked first.
+
+    Ties: all events of one instant are handled, in the order in which they were scheduled, before anything starts;
+    then resources start tasks, gates before what they close, then by index.
+    """
+    from tradespace.costs.timeline_loops import run, state_of
+
+    w = _times(np.atleast_2d(np.asarray(work, np.float64)), "work")
+    r, p = np.atleast_2d(np.asarray(resource, np.int32)), np.atleast_2d(np.asarray(priority, np.float64))
+    shape = (max(len(w), len(r), len(p)), table.tasks)
+    w, r, p = (np.ascontiguousarray(np.broadcast_to(a, shape)) for a in (w, r, p))
+    _check_designs(table, r, p)
+    out = Times(np.zeros(shape), np.zeros(shape), np.zeros(shape[0], np.int64))
+    s = state_of(table)
+    run(
+        s.world, s.task, s.edge, s.resource, s.heap, s.outage, s.aside, s.roots, w, r, p,
+        out.start, out.finish, out.events,
+    )  # fmt: skip
+    if (out.events < 0).any():
+        raise InputError("every task gets what it waits for", value=f"design {int(np.argmin(out.events))}")
+    return out
+
+
+def _check_designs(table: TaskTable, resource: Ints, priority: Floats) -> None:
+    if resource.size and not (resource.min() >= NOBODY and resource.max() < len(table.resources)):
+        raise InputError(f"a task runs on one of the {len(table.resources)} resources, or -1", where="resource")
+    if np.isnan(priority).any():
+        raise InputError("priorities are numbers", where="priority")
+    if ((resource == table.locks) & (table.locks >= 0)).any():
+        raise InputError("a lock is another resource than the one a task runs on", where="lock")
+    batches = np.array([*(x.batch for x in table.resources), False])
+    special = (table.locks >= 0) | (np.asarray(table.demand) > 0)
+    if (batches[resource] & special).any():
+        raise InputError("tasks of a batch hold no lock and no share of the channel", where="resource")
+
+
+def _spread(value: ArrayLike, n: int, where: str) -> Floats:
+    return _times(np.broadcast_to(np.asarray(value, np.float64), (n,)).copy(), where)
+
+
+def _times(value: Floats, where: str) -> Floats:
+    if value.size and not (np.isfinite(value).all() and value.min() >= 0):
+        raise InputError("times and demands are finite and not negative", value=value.min(), where=where)
+    return value

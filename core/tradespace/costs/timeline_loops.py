@@ -1,0 +1,488 @@
+"""The compiled loops of `timeline`. Heap and loops are in one file: numba does not notice an edited helper elsewhere.
+
+Items of the event heap are numbers below ``span``: t, task t finishes; T + t, it asks for its resource; 2T + r, the
+batch on r finishes; then outages that begin, then outages that end. ``span`` times the attempt is added, so that the
+finish of an attempt that an outage ended is recognised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.costs.compiled import njit, njit_plain
+
+if TYPE_CHECKING:
+    from tradespace.costs.timeline import TaskTable
+
+_CHUNK = 256  # designs whose finish times stay in the cache together
+WAITS, RUNS, FINISHED = 0, 1, 2
+
+TASK = np.dtype(
+    [
+        ("waits", "i8"),  # predecessors
+        ("edge", "i8"),  # first outgoing edge; row T holds E
+        ("lock", "i8"),
+        ("release", "f8"),
+        ("demand", "f8"),
+        ("resource", "i8"),  # of this design, like work and priority
+        ("work", "f8"),
+        ("priority", "f8"),
+        ("left", "i8"),  # predecessors that have not finished
+        ("ready", "f8"),
+        ("state", "i8"),
+        ("attempt", "i8"),
+        ("follower", "i8"),  # next task of the same batch
+        ("start", "f8"),
+        ("finish", "f8"),
+    ],
+    align=True,
+)
+RESOURCE = np.dtype(
+    [
+        ("servers", "i8"),  # 0: a batch
+        ("gate", "i8"),
+        ("closes", "i8"),  # 1: is the gate of some resource
+        ("depth", "i8"),
+        ("base", "i8"),  # where its queue begins in the heap; row R holds the end
+        ("size", "i8"),
+        ("busy", "i8"),
+        ("down", "i8"),
+        ("dirty", "i8"),  # a list: resources to look at in this instant
+        ("listed", "i8"),
+        ("blocked", "i8"),  # a list: resources with tasks passed over
+        ("is_blocked", "i8"),
+        ("first", "i8"),  # first task of the running batch
+        ("runs", "i8"),  # batches begun
+    ],
+    align=True,
+)
+EDGE = np.dtype([("dest", "i8"), ("lag", "f8")], align=True)
+HEAP = np.dtype([("key", "f8"), ("stamp", "i8"), ("item", "i8")], align=True)
+WORLD = np.dtype(
+    [
+        ("now", "f8"),
+        ("virtual", "f8"),  # passes at the rate of those that share the channel
+        ("total", "f8"),  # demanded of the channel
+        ("channel", "f8"),
+        ("retry", "f8"),
+        ("tasks", "i8"),
+        ("resources", "i8"),
+        ("outages", "i8"),
+        ("span", "i8"),
+        ("events", "i8"),  # sizes of the heaps and lists
+        ("shares", "i8"),
+        ("share_base", "i8"),
+        ("queue_base", "i8"),
+        ("stamp", "i8"),
+        ("n_dirty", "i8"),
+        ("n_blocked", "i8"),
+        ("sharing", "i8"),
+        ("done", "i8"),
+        ("handled", "i8"),
+    ],
+    align=True,
+)
+
+
+@njit
+def longest(order, ptr, pred, lag, release, work, out):  # type: ignore[no-untyped-def]
+    """Finish times ``out`` (T, N): design axis last, so that the inner loops are vectorised."""
+    n = work.shape[1]
+    for lo in range(0, n, _CHUNK):
+        hi = min(n, lo + _CHUNK)
+        for i in range(order.shape[0]):
+            t = order[i]
+            row, floor = out[t, lo:hi], release[t]
+            for d in range(row.shape[0]):
+                row[d] = floor
+            for e in range(ptr[t], ptr[t + 1]):
+                before, wait = out[pred[e], lo:hi], lag[e]
+                for d in range(row.shape[0]):
+                    row[d] = max(row[d], before[d] + wait)
+            own = work[t, lo:hi]
+            for d in range(row.shape[0]):
+                row[d] += own[d]
+
+
+@njit_plain
+def push(h, base, size, k, s, x):  # type: ignore[no-untyped-def]
+    """Adds (k, s, x) to the binary heap h[base : base + size], ordered by (key, stamp)."""
+    i = size
+    while i > 0:
+        up = (i - 1) >> 1
+        if h[base + up].key < k or (h[base + up].key == k and h[base + up].stamp < s):
+            break
+        h[base + i] = h[base + up]
+        i = up
+    h[base + i].key, h[base + i].stamp, h[base + i].item = k, s, x
+
+
+@njit_plain
+def pop(h, base, size):  # type: ignore[no-untyped-def]
+    """Removes the first of the heap h[base : base + size]."""
+    last = base + size - 1
+    k, s, x, i = h[last].key, h[last].stamp, h[last].item, 0
+    while True:
+        c = 2 * i + 1
+        if c >= size - 1:
+            break
+        a = base + c
+        if c + 1 < size - 1 and (h[a + 1].key < h[a].key or (h[a + 1].key == h[a].key and h[a + 1].stamp < h[a].stamp)):
+            a, c = a + 1, c + 1
+        if k < h[a].key or (k == h[a].key and s < h[a].stamp):
+            break
+        h[base + i] = h[a]
+        i = c
+    h[base + i].key, h[base + i].stamp, h[base + i].item = k, s, x
+
+
+@njit_plain
+def schedule(w, heap, at, item):  # type: ignore[no-untyped-def]
+    push(heap, 0, w[0].events, at, w[0].stamp, item)
+    w[0].events += 1
+    w[0].stamp += 1
+
+
+@njit_plain
+def wake(w, res, r):  # type: ignore[no-untyped-def]
+    """Resource ``r`` may be able to start something at this instant."""
+    if res[r].listed == 0:
+        res[r].listed = 1
+        res[w[0].n_dirty].dirty = r
+        w[0].n_dirty += 1
+
+
+@njit_plain
+def enqueue(w, task, res, heap, t, stamp):  # type: ignore[no-untyped-def]
+    r = task[t].resource
+    push(heap, w[0].queue_base + res[r].base, res[r].size, task[t].priority, stamp, t)
+    res[r].size += 1
+
+
+@njit_plain
+def ask(w, task, res, heap, t):  # type: ignore[no-untyped-def]
+    """Task ``t`` has all that it waited for: it queues, or simply passes where it needs no resource."""
+    if task[t].resource < 0:
+        task[t].state, task[t].start = RUNS, w[0].now
+        schedule(w, heap, w[0].now + task[t].work, t + w[0].span * task[t].attempt)
+        return
+    enqueue(w, task, res, heap, t, w[0].stamp)
+    w[0].stamp += 1
+    wake(w, res, task[t].resource)
+
+
+@njit_plain
+def unblock(w, res):  # type: ignore[no-untyped-def]
+    """Resources whose tasks were passed over for a busy lock look again."""
+    for i in range(w[0].n_blocked):
+        res[res[i].blocked].is_blocked = 0
+        wake(w, res, res[i].blocked)
+    w[0].n_blocked = 0
+
+
+@njit_plain
+def free(w, res, r):  # type: ignore[no-untyped-def]
+    """One server of ``r`` is free; what it closed may open."""
+    res[r].busy -= 1
+    wake(w, res, r)
+    unblock(w, res)
+    if res[r].busy == 0 and res[r].closes:
+        for other in range(w[0].resources):
+            if res[other].gate == r:
+                wake(w, res, other)
+
+
+@njit_plain
+def let_go(w, task, res, t):  # type: ignore[no-untyped-def]
+    """Task ``t`` gives back its server, its lock and its share of the channel. The server of a batch is not its own."""
+    r = task[t].resource
+    if r < 0 or res[r].servers == 0:
+        return
+    free(w, res, r)
+    if task[t].demand > 0:
+        w[0].sharing -= 1
+        w[0].total = w[0].total - task[t].demand if w[0].sharing > 0 else 0.0
+    if task[t].lock >= 0:
+        free(w, res, task[t].lock)
+
+
+@njit_plain
+def complete(w, task, edge, res, heap, t):  # type: ignore[no-untyped-def]
+    """Task ``t`` has finished: its successors may ask, now or after a lag."""
+    now = w[0].now
+    task[t].state, task[t].finish = FINISHED, now
+    w[0].done += 1
+    for e in range(task[t].edge, task[t + 1].edge):
+        other = edge[e].dest
+        task[other].left -= 1
+        task[other].ready = max(task[other].ready, now + edge[e].lag)
+        if task[other].left == 0:
+            if task[other].ready <= now:
+                ask(w, task, res, heap, other)
+            else:
+                schedule(w, heap, task[other].ready, w[0].tasks + other)
+
+
+@njit_plain
+def begin_outage(w, task, res, heap, outage, k):  # type: ignore[no-untyped-def]
+    """What runs on the resource is lost and asks again after the outage."""
+    r, at = np.int64(outage[k, 0]), outage[k, 2] + w[0].retry
+    res[r].down += 1
+    for t in range(w[0].tasks):
+        if task[t].resource == r and task[t].state == RUNS:
+            task[t].attempt += 1
+            task[t].state = WAITS
+            let_go(w, task, res, t)
+            schedule(w, heap, at, w[0].tasks + t)
+    if res[r].servers == 0 and res[r].busy > 0:
+        res[r].runs += 1
+        free(w, res, r)
+
+
+@njit_plain
+def handle(w, task, edge, res, heap, outage, item):  # type: ignore[no-untyped-def]
+    """One event of this instant."""
+    n, m, k = w[0].tasks, w[0].resources, w[0].outages
+    attempt = item // w[0].span
+    x = item - attempt * w[0].span
+    if x < n:
+        if task[x].attempt == attempt:
+            w[0].handled += 1
+            let_go(w, task, res, x)
+            complete(w, task, edge, res, heap, x)
+    elif x < 2 * n:
+        w[0].handled += 1
+        ask(w, task, res, heap, x - n)
+    elif x < 2 * n + m:
+        end_batch(w, task, edge, res, heap, x - 2 * n, attempt)
+    elif x < 2 * n + m + k:
+        begin_outage(w, task, res, heap, outage, x - 2 * n - m)
+    else:
+        r = np.int64(outage[x - 2 * n - m - k, 0])
+        res[r].down -= 1
+        wake(w, res, r)
+        unblock(w, res)  # it may be a lock
+
+
+@njit_plain
+def end_batch(w, task, edge, res, heap, r, attempt):  # type: ignore[no-untyped-def]
+    if res[r].runs != attempt:
+        return
+    w[0].handled += 1
+    res[r].runs += 1
+    free(w, res, r)
+    t = res[r].first
+    while t >= 0:
+        complete(w, task, edge, res, heap, t)
+        t = task[t].follower
+
+
+@njit_plain
+def start_batch(w, task, res, heap, r):  # type: ignore[no-untyped-def]
+    """All that queues on ``r``, in its order, as one run."""
+    base, longest_work, last = w[0].queue_base + res[r].base, 0.0, -1
+    while res[r].size > 0:
+        t = heap[base].item
+        pop(heap, base, res[r].size)
+        res[r].size -= 1
+        if last < 0:
+            res[r].first = t
+        else:
+            task[last].follower = t
+        task[t].follower, last = -1, t
+        task[t].state, task[t].start = RUNS, w[0].now
+        longest_work = max(longest_work, task[t].work)
+    res[r].busy = 1
+    schedule(w, heap, w[0].now + longest_work, 2 * w[0].tasks + r + w[0].span * res[r].runs)
+
+
+@njit_plain
+def start_task(w, task, res, heap, t, r):  # type: ignore[no-untyped-def]
+    task[t].state, task[t].start = RUNS, w[0].now
+    res[r].busy += 1
+    if task[t].lock >= 0:
+        res[task[t].lock].busy += 1
+    item = t + w[0].span * task[t].attempt
+    if task[t].demand > 0:
+        w[0].sharing += 1
+        w[0].total += task[t].demand
+        push(heap, w[0].share_base, w[0].shares, w[0].virtual + task[t].work, w[0].stamp, item)
+        w[0].shares += 1
+        w[0].stamp += 1
+    else:
+        schedule(w, heap, w[0].now + task[t].work, item)
+
+
+@njit_plain
+def start_on(w, task, res, heap, aside, r):  # type: ignore[no-untyped-def]
+    """Start what resource ``r`` can start now; tasks whose lock is busy are passed over."""
+    if res[r].down > 0 or (res[r].gate >= 0 and res[res[r].gate].busy > 0):
+        return
+    if res[r].servers == 0:
+        if res[r].busy == 0 and res[r].size > 0:
+            start_batch(w, task, res, heap, r)
+        return
+    base, kept = w[0].queue_base + res[r].base, 0
+    while res[r].busy < res[r].servers and res[r].size > 0:
+        t, stamp = heap[base].item, heap[base].stamp
+        pop(heap, base, res[r].size)
+        res[r].size -= 1
+        lock = task[t].lock
+        if lock >= 0 and (res[lock].busy >= res[lock].servers or res[lock].down > 0):
+            aside[kept, 0], aside[kept, 1] = t, stamp
+            kept += 1
+        else:
+            start_task(w, task, res, heap, t, r)
+    for i in range(kept):
+        enqueue(w, task, res, heap, aside[i, 0], aside[i, 1])
+    if kept > 0 and res[r].is_blocked == 0:
+        res[r].is_blocked = 1
+        res[w[0].n_blocked].blocked = r
+        w[0].n_blocked += 1
+
+
+@njit_plain
+def dispatch(w, task, res, heap, aside):  # type: ignore[no-untyped-def]
+    """Start tasks on the resources that something happened to: gates before what they close, then by index."""
+    n = w[0].n_dirty
+    for i in range(1, n):
+        r, j = res[i].dirty, i - 1
+        while j >= 0:
+            other = res[j].dirty
+            if res[other].depth < res[r].depth or (res[other].depth == res[r].depth and other < r):
+                break
+            res[j + 1].dirty = other
+            j -= 1
+        res[j + 1].dirty = r
+    for i in range(n):
+        start_on(w, task, res, heap, aside, res[i].dirty)
+        res[res[i].dirty].listed = 0
+    w[0].n_dirty = 0
+
+
+@njit_plain
+def advance(w, task, heap, root):  # type: ignore[no-untyped-def]
+    """Move the clocks to the next instant at which something happens; False if nothing ever does.
+
+    ``root``: s when the next task without predecessors is released.
+    """
+    top, then = w[0].share_base, root
+    while w[0].shares > 0:
+        attempt = heap[top].item // w[0].span
+        if task[heap[top].item - attempt * w[0].span].attempt == attempt:
+            break
+        pop(heap, top, w[0].shares)
+        w[0].shares -= 1
+    if w[0].events > 0:
+        then = min(then, heap[0].key)
+    rate = 1.0 if w[0].total <= w[0].channel else w[0].channel / w[0].total
+    share = max(w[0].now, w[0].now + (heap[top].key - w[0].virtual) / rate) if w[0].shares > 0 else np.inf
+    if w[0].shares > 0 and share <= then:
+        then = share
+        w[0].virtual = max(w[0].virtual, heap[top].key)
+    elif w[0].sharing > 0:
+        w[0].virtual += (then - w[0].now) * rate
+    w[0].now = then
+    return then < np.inf
+
+
+@njit_plain
+def drain(w, task, edge, res, heap, outage):  # type: ignore[no-untyped-def]
+    """Handle all events and ended shares of this instant, in the order in which they were scheduled."""
+    while True:
+        if w[0].events > 0 and heap[0].key <= w[0].now:
+            item = heap[0].item
+            pop(heap, 0, w[0].events)
+            w[0].events -= 1
+        elif w[0].shares > 0 and heap[w[0].share_base].key <= w[0].virtual:
+            item = heap[w[0].share_base].item
+            pop(heap, w[0].share_base, w[0].shares)
+            w[0].shares -= 1
+        else:
+            return
+        handle(w, task, edge, res, heap, outage, item)
+
+
+@njit_plain
+def reset(w, task, res, heap, outage, work, resource, priority):  # type: ignore[no-untyped-def]
+    """The state before anything has happened in one design."""
+    n, m, k = w[0].tasks, w[0].resources, w[0].outages
+    w[0].now, w[0].virtual, w[0].total = 0.0, 0.0, 0.0
+    w[0].events, w[0].shares, w[0].stamp, w[0].n_dirty, w[0].n_blocked = 0, 0, 0, 0, 0
+    w[0].sharing, w[0].done, w[0].handled = 0, 0, 0
+    for r in range(m + 1):
+        res[r].base, res[r].size, res[r].busy, res[r].down = 0, 0, 0, 0
+        res[r].runs, res[r].listed, res[r].is_blocked = 0, 0, 0
+    for t in range(n):
+        task[t].work, task[t].resource, task[t].priority = work[t], resource[t], priority[t]
+        task[t].left, task[t].ready, task[t].state, task[t].attempt = task[t].waits, task[t].release, WAITS, 0
+        if resource[t] >= 0:
+            res[resource[t] + 1].base += 1
+    for r in range(m):
+        res[r + 1].base += res[r].base
+    for i in range(k):
+        schedule(w, heap, outage[i, 1], 2 * n + m + i)
+        schedule(w, heap, outage[i, 2], 2 * n + m + k + i)
+
+
+@njit_plain
+def run(w, task, edge, res, heap, outage, aside, roots, work, resource, priority, start, finish, handled):  # type: ignore[no-untyped-def] # fmt: skip
+    """N runs (N, T), one after the other. ``handled`` (N,): -1 where tasks wait for what never comes."""
+    n = w[0].tasks
+    for d in range(work.shape[0]):
+        reset(w, task, res, heap, outage, work[d], resource[d], priority[d])
+        nxt = 0
+        while w[0].done < n:
+            if not advance(w, task, heap, task[roots[nxt]].release if nxt < roots.shape[0] else np.inf):
+                break
+            while nxt < roots.shape[0] and task[roots[nxt]].release <= w[0].now:
+                w[0].handled += 1
+                ask(w, task, res, heap, roots[nxt])
+                nxt += 1
+            drain(w, task, edge, res, heap, outage)
+            dispatch(w, task, res, heap, aside)
+        for t in range(n):
+            start[d, t], finish[d, t] = task[t].start, task[t].finish
+        handled[d] = w[0].handled if w[0].done == n else -1
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What `run` works on, as records that the loop writes to: not to be shared by threads."""
+
+    world: NDArray[np.void]
+    task: NDArray[np.void]
+    edge: NDArray[np.void]
+    resource: NDArray[np.void]
+    heap: NDArray[np.void]
+    outage: NDArray[np.float64]
+    aside: NDArray[np.int64]
+    roots: NDArray[np.int64]
+
+
+def state_of(table: TaskTable) -> State:
+    """Records filled with what does not depend on the design."""
+    n, m, k = table.tasks, len(table.resources), len(np.asarray(table.outages))
+    task, resource = np.zeros(n + 1, TASK), np.zeros(m + 1, RESOURCE)
+    pointers, dest, lag = table.successors
+    task["edge"], task["waits"][:n] = pointers, np.diff(table.predecessors[0])
+    task["lock"][:n], task["release"][:n], task["demand"][:n] = table.locks, table.release, table.demand
+    edge = np.zeros(len(dest), EDGE)
+    edge["dest"], edge["lag"] = dest, lag
+    resource["servers"][:m] = [0 if r.batch else r.servers for r in table.resources]
+    resource["gate"][:m], resource["depth"][:m] = table.gates, table.depth
+    resource["closes"][table.gates[table.gates >= 0]] = 1
+    room = 2 * n * (k + 1) + m * (k + 1) + 2 * k + 2  # an outage may end and repeat every task
+    world = np.zeros(1, WORLD)
+    world["channel"], world["retry"] = table.channel, table.retry
+    world["tasks"], world["resources"], world["outages"], world["span"] = n, m, k, 2 * n + m + 2 * k
+    world["share_base"], world["queue_base"] = room, 2 * room
+    heap = np.zeros(2 * room + n + 1, HEAP)
+    roots = np.flatnonzero(task["waits"][:n] == 0)
+    roots = roots[np.argsort(task["release"][roots], kind="stable")]
+    outage = np.ascontiguousarray(table.outages, np.float64)
+    return State(world, task, edge, resource, heap, outage, np.zeros((n + 1, 2), np.int64), roots)

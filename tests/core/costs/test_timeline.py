@@ -1,0 +1,159 @@
+"""The timeline engine: loops against plain twins, closed forms and each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tradespace.costs.timeline import Resource, TaskTable, events, ordered
+from tradespace.costs.timeline_twin import events_twin, ordered_twin
+from tradespace.errors import InputError
+
+LATTICE = np.array([0.0, 0.0, 1.0, 1.0, 2.0, 3.0])  # many ties
+
+
+def a_table(rng: np.random.Generator, *, shared: bool) -> tuple[TaskTable, np.ndarray, np.ndarray, np.ndarray]:
+    """A random table with every feature, and work, resource, priority of one design."""
+    n, m = int(rng.integers(1, 13)), int(rng.integers(1, 5))
+    pairs = [(a, b) for a in range(n) for b in range(a + 1, n) if rng.random() < 0.2]
+    resources = []
+    for r in range(m):
+        gate = f"r{rng.integers(0, r)}" if r and rng.random() < 0.3 else None
+        batch = bool(rng.random() < 0.2)
+        resources.append(Resource(f"r{r}", 1 if batch else int(rng.integers(1, 3)), batch, gate))
+    resource = rng.integers(-1, m, n).astype(np.int32)
+    batches = np.array([x.batch for x in resources] + [False])
+    plain = ~batches[resource] & (resource >= 0)
+    lock = np.where(plain & (rng.random(n) < 0.3), rng.integers(0, m, n), -1)
+    lock = np.where((lock >= 0) & ((lock == resource) | batches[lock]), -1, lock)
+    demand = np.where(plain & shared & (rng.random(n) < 0.5), rng.choice([0.5, 1.0], n), 0.0)
+    begins = rng.choice(LATTICE, 2)
+    outages = [(rng.integers(0, m), b, b + rng.choice(LATTICE)) for b in begins[: rng.integers(0, 3)]]
+    table = TaskTable(n, pairs, tuple(resources), rng.choice(LATTICE, len(pairs)), rng.choice(LATTICE, n), lock,
+                      demand, 1.0, outages, float(rng.choice(LATTICE)))  # fmt: skip
+    return table, rng.choice(LATTICE, n), resource, rng.integers(0, 3, n).astype(float)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_event_loop_equals_its_twin(shared: bool) -> None:
+    rng = np.random.default_rng(11)
+    attempts = 0
+    for _ in range(1500):
+        table, work, resource, priority = a_table(rng, shared=shared)
+        got = events(table, work, resource, priority)
+        start, finish = events_twin(table, work.tolist(), resource.tolist(), priority.tolist())
+        if shared:
+            np.testing.assert_allclose(got.finish[0], finish, rtol=1e-9, atol=1e-9)
+        else:
+            assert got.finish[0].tolist() == finish
+            assert got.start[0].tolist() == start
+        attempts += int((got.finish[0] - got.start[0] > work + 1e-12).any())
+    assert attempts > 50  # batches and shares stretch some tasks, else the instances test nothing
+
+
+def test_ordered_equals_its_twin_and_designs_do_not_meet() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        n = int(rng.integers(1, 20))
+        pairs = [(a, b) for a in range(n) for b in range(a + 1, n) if rng.random() < 0.2]
+        table = TaskTable(n, pairs, lag=rng.choice(LATTICE, len(pairs)), release=rng.choice(LATTICE, n))
+        work = rng.random((n, 3))
+        got = ordered(table, work)
+        for d in range(3):
+            assert got[:, d].tolist() == ordered_twin(table, work[:, d].tolist())
+        assert ordered(table, work[:, 1]).tolist() == got[:, 1].tolist()
+
+
+def test_with_chain_edges_both_loops_agree() -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(1000):
+        n, m = int(rng.integers(1, 16)), int(rng.integers(1, 4))
+        pairs = [(a, b) for a in range(n) for b in range(a + 1, n) if rng.random() < 0.15]
+        resource = rng.integers(0, m, n)
+        plain = TaskTable(n, pairs, tuple(Resource(f"r{r}") for r in range(m)), rng.choice(LATTICE, len(pairs)))
+        table = plain.chained([np.flatnonzero(resource == r).tolist() for r in range(m)])
+        work = rng.random((2, n))
+        got = events(table, work, resource)
+        assert got.finish.T.tolist() == ordered(table, work.T).tolist()
+
+
+def test_uniform_1f1b_takes_m_plus_p_minus_1_slots() -> None:
+    """p stages, m micro-batches, forward 1 and backward 2: (m + p - 1) * 3 (PipeDream-flush)."""
+    stages, micro = 4, 7
+    at = {
+        (k, s, b): i for i, (k, s, b) in enumerate((k, s, b) for k in "fb" for s in range(stages) for b in range(micro))
+    }
+    edges = [(at["f", s, b], at["f", s + 1, b]) for s in range(stages - 1) for b in range(micro)]
+    edges += [(at["b", s + 1, b], at["b", s, b]) for s in range(stages - 1) for b in range(micro)]
+    edges += [(at["f", stages - 1, b], at["b", stages - 1, b]) for b in range(micro)]
+    queues = []
+    for s in range(stages):
+        warm = min(micro, stages - s - 1)
+        order = [("f", s, b) for b in range(warm)]
+        for b in range(micro - warm):
+            order += [("f", s, warm + b), ("b", s, b)]
+        queues.append([at[x] for x in [*order, *(("b", s, b) for b in range(micro - warm, micro))]])
+    table = TaskTable(len(at), edges).chained(queues)
+    work = np.array([1.0 if k == "f" else 2.0 for k, _, _ in at])
+    assert ordered(table, work).max() == (micro + stages - 1) * 3
+
+
+def test_first_come_first_served_on_k_servers_is_kiefer_wolfowitz() -> None:
+    from tradespace.costs.queues import kiefer_wolfowitz
+
+    rng = np.random.default_rng(2)
+    arrive, service = np.sort(rng.random(200) * 50), rng.random(200)
+    start, finish = np.empty(200), np.empty(200)
+    kiefer_wolfowitz(np.arange(200), arrive, service, np.zeros(3), start, finish)
+    got = events(TaskTable(200, (), (Resource("node", 3),), release=arrive), service, np.zeros(200, int))
+    assert got.finish[0].tolist() == finish.tolist()
+
+
+def test_two_flows_share_the_channel_in_proportion() -> None:
+    """Both ask for all of it: each runs at half speed until the shorter ends: min / q + (max - min)."""
+    table = TaskTable(2, (), (Resource("a"), Resource("b")), demand=1.0)
+    got = events(table, [2.0, 5.0], [0, 1])
+    assert got.finish[0].tolist() == [4.0, 7.0]
+    alone = events(TaskTable(2, (), table.resources, demand=1.0, channel=2.0), [2.0, 5.0], [0, 1])
+    assert alone.finish[0].tolist() == [2.0, 5.0]
+
+
+def test_a_batch_drains_its_queue_and_its_gate_closes_the_rest() -> None:
+    planner, device = Resource("planner", batch=True), Resource("device", 2, gate="planner")
+    # two stars, each followed by an edit; the third star may only start when no edit runs
+    table = TaskTable(5, [(0, 2), (1, 3), (2, 4), (3, 4)], (planner, device))
+    got = events(table, [1.0, 1.0, 10.0, 4.0, 1.0], [1, 1, 0, 0, 1])
+    assert got.finish[0].tolist() == [1.0, 1.0, 11.0, 11.0, 12.0]  # one edit of 10, not two
+
+
+def test_an_outage_loses_the_running_attempt() -> None:
+    table = TaskTable(1, (), (Resource("node"),), outages=[(0, 3.0, 5.0)], retry=2.0)
+    got = events(table, [4.0], [0])
+    assert (got.start[0, 0], got.finish[0, 0]) == (7.0, 11.0)
+    assert events(table, [2.0], [0]).finish[0, 0] == 2.0
+
+
+def test_a_lock_is_taken_with_the_server_or_not_at_all() -> None:
+    table = TaskTable(3, (), (Resource("a"), Resource("b"), Resource("lock")), lock=[2, 2, -1])
+    got = events(table, [2.0, 2.0, 1.0], [0, 1, 1])
+    assert got.start[0].tolist() == [0.0, 2.0, 0.0]  # the third passes the second, whose lock is busy
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: TaskTable(2, [(0, 1), (1, 0)]), "circle"),
+        (lambda: TaskTable(2, [(0, 2)]), "edge"),
+        (lambda: TaskTable(1, release=-1.0), "negative"),
+        (lambda: TaskTable(1, (), (Resource("a", 0),)), "server"),
+        (lambda: TaskTable(1, (), (Resource("a", gate="b"), Resource("b", gate="a"))), "circle"),
+        (lambda: TaskTable(1, (), (Resource("a"),), lock=3), "lock"),
+        (lambda: TaskTable(1, (), (Resource("a"),), outages=[(0, 2.0, 1.0)]), "outage"),
+        (lambda: events(TaskTable(1, (), (Resource("a"),)), [1.0], [1]), "runs on"),
+        (lambda: events(TaskTable(1, (), (Resource("a"),), lock=0), [1.0], [0]), "another resource"),
+        (lambda: events(TaskTable(1), [np.nan], [-1]), "finite"),
+    ],
+)
+def test_tables_that_make_no_sense_are_refused(make: object, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        make()  # type: ignore[operator]
