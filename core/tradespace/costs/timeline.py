@@ -205,7 +205,8 @@ def events(table: TaskTable, work: ArrayLike, resource: ArrayLike, priority: Arr
     Ties: all events of one instant are handled, in the order in which they were scheduled, before anything starts;
     then resources start tasks, gates before what they close, then by index.
     """
-    from tradespace.costs.timeline_loops import run, state_of
+    from tradespace.costs.timeline_loops import run
+    from tradespace.costs.timeline_state import state_of
 
     w = _times(np.atleast_2d(np.asarray(work, np.float64)), "work")
     r, p = np.atleast_2d(np.asarray(resource, np.int32)), np.atleast_2d(np.asarray(priority, np.float64))
