@@ -36,4 +36,5 @@ def export(
     else:
         typer.echo(found.text.rstrip("\n"))
     for note in found.notes:
-        typer.echo(f"note: {note}", err=True)
+        if output or note not in found.text:
+            typer.echo(f"note: {note}", err=True)

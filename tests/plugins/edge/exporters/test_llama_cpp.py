@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.support.plans import blocks, exported
+
 from tradespace.exporters import CannotExport
 from tradespace_edge.exporters.option_lists import options_of
 
@@ -56,7 +56,7 @@ def test_two_gpus_split_by_layers_as_the_sources_count_them(tmp_path: Path):
 
 
 def test_formats_of_single_layers_are_patterns_that_match_them_alone(tmp_path: Path):
-    precision = ["int8"] + blocks(("int4", 9), ("int8", 7)) + ["int8"]
+    precision = ["int8", *blocks(("int4", 9), ("int8", 7)), "int8"]
     _, quantize = _words(exported("llama.cpp", tmp_path, blocks(("cpu", 18)), precision))
     assert quantize[-1] == "Q4_0" and _value(quantize, "--token-embedding-type") == "q8_0"
     pattern, _, kind = _value(quantize, "--tensor-type").rpartition("=")
@@ -120,6 +120,7 @@ def test_a_quantised_v_cache_needs_flash_attention(tmp_path: Path):
 
 def test_a_network_that_is_no_language_model_is_refused(tmp_path: Path):
     from tests.support.plans import write_plan
+
     from tradespace.exporters import export_plan
     from tradespace.plugins import registry
     from tradespace.reports.recall import from_file
