@@ -61,4 +61,6 @@ def tradespace_exporters() -> dict[str, str]:
     return {
         "json": "tradespace.exporters.plain:PlainJSON",
         "llama.cpp": f"{home}.llama_cpp:LlamaCpp",
+        "vllm": f"{home}.engines:VLLM",
+        "sglang": f"{home}.engines:SGLang",
     }
