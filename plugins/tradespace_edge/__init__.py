@@ -24,6 +24,8 @@ def tradespace_readers() -> dict[str, str]:
     return {
         "hf-config": "tradespace.workloads.hf:HFReader",
         "gguf": "tradespace.workloads.gguf:GGUFReader",
+        "onnx": "tradespace.workloads.networks.onnx_reader:OnnxReader",
+        "tflite": "tradespace.workloads.networks.tflite_reader:TFLiteReader",
     }
 
 

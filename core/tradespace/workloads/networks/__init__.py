@@ -1,0 +1,1 @@
+"""Network files (ONNX, TFLite): each format becomes a `Network`, and a `Network` becomes an operator graph."""

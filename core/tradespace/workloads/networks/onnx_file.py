@@ -1,0 +1,27 @@
+"""From an ONNX file to a `Network`: load, bound, set axes, inline functions, infer shapes, walk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tradespace.workloads.networks.network import Network
+from tradespace.workloads.networks.onnx_model import expand_functions, infer, load, set_axes, strip
+from tradespace.workloads.networks.onnx_walk import walk_model
+
+
+def read_network(path: Path, where: str, *, axes: Mapping[str, int], trips: int) -> Network:
+    """The network in an ONNX file, read in this process.
+
+    Args:
+        axes: open axis -> size.
+        trips: how often a Loop runs whose trip count is not constant.
+
+    Raises:
+        InputError, UnknownName: a damaged or hostile file, an axis that is not given or not there.
+    """
+    model = load(path, where)
+    strip(model)
+    notes = set_axes(model, axes, where)
+    model = expand_functions(model, where)
+    return walk_model(model, infer(model, where), where, trips=trips, notes=notes)
