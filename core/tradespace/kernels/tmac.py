@@ -1,7 +1,7 @@
 """T-MAC's product by table lookup as a native kernel: 1-4 bit weights, no dequantisation.
 
-System: "T-MAC: CPU Renaissance via Table Lookup for Low-Bit LLM Deployment on Edge", arXiv 2407.00088, sections 3 and 4.
-Activations become tables of 16 signed sums of four, weights are indices into them; see ``c/tmac.c`` for the layouts.
+System: "T-MAC: CPU Renaissance via Table Lookup for Low-Bit LLM Deployment on Edge", arXiv 2407.00088, sections 3
+and 4. Activations become tables of 16 signed sums of four, weights are indices into them; ``c/tmac.c`` has the layouts.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Lookup:
     isa: str = "native"
     plain: bool = False
     name: ClassVar[str] = "tmac"
-    tolerance: ClassVar[float] = 1e-3  # an entry halfway between two int8 values may round either way
+    tolerance: ClassVar[float] = 2e-4  # integers are exact; floats of whole chunks are added up in fp32
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -89,11 +89,9 @@ class Lookup:
     @property
     def chunk(self) -> int:
         """Tables whose entries are added up as integers before they become a float: as many as share both scales and
-        do not overflow 16 bits (an average cannot overflow)."""
-        if self.layout == "wide":
-            return 8
+        do not overflow 16 bits (an average cannot overflow, the wide layout adds in 32)."""
         shared = min(self.weight_group, self.table_group or self.weight_group) // 4
-        fits = 32 if self.fast else 65535 // (255 * (2**self.bits - 1))
+        fits = 32 if self.fast or self.layout == "wide" else 65535 // (255 * (2**self.bits - 1))
         return next(c for c in (32, 16, 8) if shared % c == 0 and c <= fits)
 
     # -- weights ---------------------------------------------------------------------------------------------------

@@ -48,14 +48,20 @@ def tables(kernel: Lookup, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any],
     group = kernel.table_group or x.size
     quads = x.astype(np.float32).reshape(-1, 4)
     starts = np.arange(0, x.size, group) // 4
-    size = np.abs(quads).sum(axis=1) if kernel.tables == "int8" else np.abs(quads).max(axis=1)
+    size = pairwise(np.abs(quads)) if kernel.tables == "int8" else np.abs(quads).max(axis=1)
     largest = np.maximum.reduceat(size, starts).repeat(np.diff([*starts, len(quads)]))
     step = (largest / np.float32(127)).astype(np.float64)
     inverse = np.divide(127, largest, out=np.zeros_like(largest), where=largest > 0)
     if kernel.tables == "int8":
-        return np.rint(quads * inverse[:, None] @ SIGNS.T).astype(np.int64), step, x.astype(np.float64)
+        sums = pairwise(quads[:, None, :] * SIGNS)
+        return np.rint(sums * inverse[:, None]).astype(np.int64), step, x.astype(np.float64)
     rounded = np.rint(quads * inverse[:, None])
     return (rounded @ SIGNS.T).astype(np.int64), step, (rounded * step[:, None]).reshape(-1)
+
+
+def pairwise(quads: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums of four in the order of the native code: a float32 sum depends on it."""
+    return np.asarray((quads[..., 0] + quads[..., 1]) + (quads[..., 2] + quads[..., 3]))
 
 
 def averaged(chunks: NDArray[Any]) -> NDArray[Any]:
@@ -66,7 +72,7 @@ def averaged(chunks: NDArray[Any]) -> NDArray[Any]:
     node, count = chunks + 128, chunks.shape[-1]
     while node.shape[-1] > 1:
         node = (node[..., 0::2] + node[..., 1::2] + 1) >> 1
-    return (node[..., 0] - 128.0) * count - count / 4 * np.log2(count)
+    return np.asarray((node[..., 0] - 128.0) * count - count / 4 * np.log2(count))
 
 
 def unpack(planes: NDArray[Any], kernel: Lookup, m: int, k: int) -> NDArray[Any]:
@@ -83,13 +89,13 @@ def unpack(planes: NDArray[Any], kernel: Lookup, m: int, k: int) -> NDArray[Any]
         part = planes[at : at + size]
         at += size
         if kernel.layout == "wide":
-            quads = part.reshape(m // 32, width // 32, bits, 32, 4).transpose(2, 0, 3, 1, 4)
-            both = np.stack([quads & 15, quads >> 4], axis=-2)  # bits, tile, row, 8 tables, half, 4
+            wide = part.reshape(m // 32, width // 32, bits, 32, 4).transpose(2, 0, 3, 1, 4)
+            both = np.stack([wide & 15, wide >> 4], axis=-2)  # bits, tile, row, 8 tables, half, 4
             parts.append(both.reshape(bits, m, width // 4))
             continue
         shape = (m // kernel.rows, -1, bits, kernel.chunk // 2, kernel.rows // 32, 32)
-        pairs = part.reshape(shape).transpose(2, 0, 4, 1, 3, 5)
-        parts.append(_rows(pairs.reshape(bits, m // 32, width // 8, 32), kernel.layout))
+        tiles = part.reshape(shape).transpose(2, 0, 4, 1, 3, 5)
+        parts.append(_rows(tiles.reshape(bits, m // 32, width // 8, 32), kernel.layout))
     return np.concatenate(parts, axis=2)[::-1]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Quantised:
 
     @property
     def group(self) -> int:
-        return self.codes.shape[1] // self.scales.shape[1]
+        return int(self.codes.shape[1] // self.scales.shape[1])
 
     def values(self) -> Floats:
         """(m, k) float32."""
@@ -124,7 +125,7 @@ def pack_scales(scales: Halves, rows: int) -> Halves:
     return np.ascontiguousarray(scales.reshape(m // rows, rows, groups).transpose(0, 2, 1)).reshape(-1)
 
 
-def pad_rows(array: NDArray[np.generic], rows: int) -> NDArray[np.generic]:
+def pad_rows(array: NDArray[Any], rows: int) -> NDArray[Any]:
     """Zero rows up to a multiple of `rows`."""
     missing = -len(array) % rows
     return np.pad(array, ((0, missing), *((0, 0),) * (array.ndim - 1))) if missing else array

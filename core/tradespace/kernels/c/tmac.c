@@ -34,73 +34,124 @@ typedef struct {
     int32_t per_scale; /* chunks of one weight scale */
     int32_t fast;      /* average bytes instead of adding them */
     int32_t natural;   /* nibbles hold neighbouring rows and are put in order while running (ablation) */
-    int32_t wide;      /* the wide layout; chunk is 8 and tables have no offset */
+    int32_t wide;      /* the wide layout; tables have no offset */
     int32_t part;      /* 0: int8 tables; 1, 2: low and high bytes of int16 tables (2 adds to y) */
     int32_t plain;     /* the path without vectors */
     int32_t scattered; /* planes are [pair][bit][row of the whole matrix]: tiles are strided (ablation) */
 } Job;
 
-/* 16 signed sums of x[0..3], times `inverse` and rounded; entry 15 - e is the mirror of entry e. */
+/* 16 signed sums of x[0..3], times `inverse` and rounded; entry 15 - e is the mirror of entry e. Added up pair by
+   pair, as the reference does: an entry halfway between two integers must round the same way. */
+#ifdef TRADESPACE_AVX2
+INLINE void halves(const float *x, __m256 inverse, __m128i *lower, __m128i *upper) { /* 8 int16 each */
+    const __m256 zero = _mm256_setzero_ps(), minus = _mm256_set1_ps(-0.0f);
+    const __m256 s0 = _mm256_blend_ps(minus, zero, 0xAA), s1 = _mm256_blend_ps(minus, zero, 0xCC);
+    const __m256 s2 = _mm256_blend_ps(minus, zero, 0xF0);
+    const __m256 a = _mm256_add_ps(_mm256_xor_ps(_mm256_broadcast_ss(x), s0), _mm256_xor_ps(_mm256_broadcast_ss(x + 1), s1));
+    const __m256 b = _mm256_sub_ps(_mm256_xor_ps(_mm256_broadcast_ss(x + 2), s2), _mm256_broadcast_ss(x + 3));
+    const __m256i q = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_add_ps(a, b), inverse));
+    const __m128i back = _mm_setr_epi8(14, 15, 12, 13, 10, 11, 8, 9, 6, 7, 4, 5, 2, 3, 0, 1);
+    *lower = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+    *upper = _mm_shuffle_epi8(_mm_sub_epi16(_mm_setzero_si128(), *lower), back);
+}
+#endif
+
 INLINE void entries(const float *x, float inverse, int16_t out[16]) {
 #ifdef TRADESPACE_AVX2
-    const __m256 p = _mm256_set1_ps(inverse), m = _mm256_set1_ps(-inverse);
-    const __m256 s0 = _mm256_blend_ps(m, p, 0xAA), s1 = _mm256_blend_ps(m, p, 0xCC), s2 = _mm256_blend_ps(m, p, 0xF0);
-    __m256 t = _mm256_mul_ps(_mm256_broadcast_ss(x), s0);
-    t = _mm256_fmadd_ps(_mm256_broadcast_ss(x + 1), s1, t);
-    t = _mm256_fmadd_ps(_mm256_broadcast_ss(x + 2), s2, t);
-    t = _mm256_fmadd_ps(_mm256_broadcast_ss(x + 3), m, t);
-    const __m256i q = _mm256_cvtps_epi32(t);
-    const __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-    const __m128i back = _mm_setr_epi8(14, 15, 12, 13, 10, 11, 8, 9, 6, 7, 4, 5, 2, 3, 0, 1);
-    _mm_storeu_si128((__m128i *)out, w);
-    _mm_storeu_si128((__m128i *)(out + 8), _mm_shuffle_epi8(_mm_sub_epi16(_mm_setzero_si128(), w), back));
+    __m128i lower, upper;
+    halves(x, _mm256_set1_ps(inverse), &lower, &upper);
+    _mm_storeu_si128((__m128i *)out, lower), _mm_storeu_si128((__m128i *)(out + 8), upper);
 #else
     for (int e = 0; e < 8; e++) {
-        float t = (e & 1 ? x[0] : -x[0]) + (e & 2 ? x[1] : -x[1]) + (e & 4 ? x[2] : -x[2]) - x[3];
+        float t = ((e & 1 ? x[0] : -x[0]) + (e & 2 ? x[1] : -x[1])) + ((e & 4 ? x[2] : -x[2]) - x[3]);
         out[e] = (int16_t)rintf(t * inverse), out[15 - e] = (int16_t)-out[e];
     }
 #endif
 }
 
-/* Tables of one activation group; all pointers are at its start.
-   part 0: int8 tables, the largest sum becomes 127. Parts 1 and 2: activations are rounded to int8 and the exact sums
-   are split into a low and a high byte, low + 256 * high, that two lookups add up again. */
-static void build(const Job *job, const float *x, int32_t width, uint8_t *tables, float *alpha, float *beta) {
-    const int32_t chunk = job->chunk, part = job->part;
-    const int offset = job->wide ? 0 : 128;
-    float largest = 0;
-    for (int32_t i = 0; i < width; i += 4)
-        for (int j = 0; j < 4; j += part ? 1 : 4) {
-            float s = fabsf(x[i + j]);
-            if (!part) s += fabsf(x[i + 1]) + fabsf(x[i + 2]) + fabsf(x[i + 3]);
-            largest = s > largest ? s : largest;
+/* The tables of `width` activations as int8, plus `offset`; returns the sum of the activations. */
+INLINE float rounded(const float *x, int32_t width, float inverse, int offset, uint8_t *tables) {
+    float part[8] = {0};
+#ifdef TRADESPACE_AVX2
+    const __m256 times = _mm256_set1_ps(inverse);
+    const __m128i add = _mm_set1_epi8((char)offset);
+    __m256 sum = _mm256_setzero_ps();
+    for (int32_t i = 0; i < width; i += 8) {
+        for (int32_t j = i; j < i + 8; j += 4) {
+            __m128i lower, upper;
+            halves(x + j, times, &lower, &upper);
+            _mm_storeu_si128((__m128i *)(tables + 4 * j), _mm_add_epi8(_mm_packs_epi16(lower, upper), add));
         }
-    const float scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0.0f;
+        sum = _mm256_add_ps(sum, _mm256_loadu_ps(x + i));
+    }
+    _mm256_storeu_ps(part, sum);
+#else
+    for (int32_t i = 0; i < width; i += 4) {
+        int16_t v[16];
+        entries(x + i, inverse, v);
+        for (int e = 0; e < 16; e++) tables[4 * i + e] = (uint8_t)(v[e] + offset);
+        part[i / 4 % 8] += (x[i] + x[i + 1]) + (x[i + 2] + x[i + 3]);
+    }
+#endif
+    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+}
+
+/* The tables of `width` activations rounded to int8, exact sums: their low (part 1) or high byte, low + 256 high, that
+   two lookups add up again. Returns the sum of the rounded activations. */
+static float split(const float *x, int32_t width, float inverse, int offset, int part, uint8_t *tables) {
+    float total = 0;
+    for (int32_t i = 0; i < width; i += 4) {
+        float whole[4];
+        int16_t v[16];
+        for (int j = 0; j < 4; j++) whole[j] = rintf(x[i + j] * inverse), total += whole[j];
+        entries(whole, 1.0f, v);
+        for (int e = 0; e < 16; e++) {
+            const int16_t low = (int8_t)(v[e] & 255), high = (int16_t)((v[e] - low) / 256);
+            tables[4 * i + e] = (uint8_t)((part == 1 ? low : high) + offset);
+        }
+    }
+    return total;
+}
+
+/* The largest sum of four magnitudes, or the largest magnitude (exact tables). */
+INLINE float magnitude(const float *x, int32_t width, int exact) {
+    float largest[8] = {0}, top = 0;
+    int32_t i = 0;
+#ifdef TRADESPACE_AVX2
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256 most = _mm256_setzero_ps();
+    for (; i + 16 <= width; i += 16) {
+        const __m256 a = _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i)), b = _mm256_andnot_ps(sign, _mm256_loadu_ps(x + i + 8));
+        const __m256 pairs = _mm256_hadd_ps(a, b);
+        most = _mm256_max_ps(most, exact ? _mm256_max_ps(a, b) : _mm256_hadd_ps(pairs, pairs));
+    }
+    _mm256_storeu_ps(largest, most);
+#endif
+    for (; i < width; i += 4) {
+        const float a = fabsf(x[i]), b = fabsf(x[i + 1]), c = fabsf(x[i + 2]), d = fabsf(x[i + 3]);
+        const float s = exact ? fmaxf(fmaxf(a, b), fmaxf(c, d)) : (a + b) + (c + d);
+        largest[0] = s > largest[0] ? s : largest[0];
+    }
+    for (int j = 0; j < 8; j++) top = largest[j] > top ? largest[j] : top;
+    return top;
+}
+
+/* Tables of one activation group; all pointers are at its start. */
+static void build(const Job *job, const float *x, int32_t width, uint8_t *tables, float *alpha, float *beta) {
+    const int32_t chunk = job->chunk, part = job->part, step = 4 * chunk;
+    const int offset = job->wide ? 0 : 128;
+    const float largest = magnitude(x, width, part), scale = largest / 127.0f;
+    const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
     const float top = (float)((1 << job->bits) - 1), constant = top / 2 - job->zero;
     const float unit = part == 2 ? 256 * scale : scale;
     int levels = 0;
     while (1 << levels < chunk) levels++;
     const float shift = (float)(offset * chunk) + (job->fast ? (float)(chunk * levels) / 4 : 0.0f); /* averages round up */
-    for (int32_t first = 0; first < width; first += 4 * chunk) {
-        float total = 0;
-        for (int32_t i = first; i < first + 4 * chunk; i += 4) {
-            int16_t v[16];
-            if (part) {
-                float whole[4];
-                for (int j = 0; j < 4; j++) whole[j] = rintf(x[i + j] * inverse), total += whole[j] * scale;
-                entries(whole, 1.0f, v);
-                for (int e = 0; e < 16; e++) {
-                    const int16_t low = (int8_t)(v[e] & 255);
-                    v[e] = part == 1 ? low : (int16_t)((v[e] - low) / 256);
-                }
-            } else {
-                entries(x + i, inverse, v);
-                total += x[i] + x[i + 1] + x[i + 2] + x[i + 3];
-            }
-            for (int e = 0; e < 16; e++) tables[4 * i + e] = (uint8_t)(v[e] + offset);
-        }
-        alpha[first / (4 * chunk)] = unit / 2 * (float)(job->fast ? chunk : 1);
-        beta[first / (4 * chunk)] = (part == 2 ? 0 : constant * total) - shift * top * unit / 2;
+    for (int32_t i = 0; i < width; i += step) {
+        const float total = part ? scale * split(x + i, step, inverse, offset, part, tables + 4 * i)
+                                 : rounded(x + i, step, inverse, offset, tables + 4 * i);
+        alpha[i / step] = unit / 2 * (float)(job->fast ? chunk : 1);
+        beta[i / step] = (part == 2 ? 0 : constant * total) - shift * top * unit / 2;
     }
 }
 
@@ -117,14 +168,6 @@ void tmac_tables(const void *args, int64_t begin, int64_t end) {
 }
 
 #ifdef TRADESPACE_AVX2
-INLINE __m256i average(const __m256i *v, int count) { /* tree of roundings up; count is a power of two */
-    __m256i node[32];
-    for (int i = 0; i < count; i++) node[i] = v[i];
-    for (; count > 1; count /= 2)
-        for (int i = 0; i < count / 2; i++) node[i] = _mm256_avg_epu8(node[2 * i], node[2 * i + 1]);
-    return node[0];
-}
-
 INLINE void indices(const uint8_t *p, int natural, __m256i *low, __m256i *high) {
     const __m256i nibble = _mm256_set1_epi8(15), v = _mm256_loadu_si256((const __m256i *)p);
     *low = _mm256_and_si256(v, nibble);
@@ -133,6 +176,32 @@ INLINE void indices(const uint8_t *p, int natural, __m256i *low, __m256i *high) 
         __m256i a = _mm256_unpacklo_epi8(*low, *high), b = _mm256_unpackhi_epi8(*low, *high);
         *low = _mm256_permute2x128_si256(a, b, 0x20), *high = _mm256_permute2x128_si256(a, b, 0x31);
     }
+}
+
+INLINE void pair(const uint8_t *t, const uint8_t *p, int natural, __m256i *v0, __m256i *v1) { /* two tables, 32 rows */
+    const __m256i t0 = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)t));
+    const __m256i t1 = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t + 16)));
+    __m256i i0, i1;
+    indices(p, natural, &i0, &i1);
+    *v0 = _mm256_shuffle_epi8(t0, i0), *v1 = _mm256_shuffle_epi8(t1, i1);
+}
+
+/* Tree of averages that round up, over 2 * pairs tables: depth first, so that it stays in registers. */
+INLINE __m256i average4(const uint8_t *t, const uint8_t *p, size_t step, int natural) {
+    __m256i a, b, v[4];
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; q++) pair(t + 32 * q, p + q * step, natural, &a, &b), v[q] = _mm256_avg_epu8(a, b);
+    return _mm256_avg_epu8(_mm256_avg_epu8(v[0], v[1]), _mm256_avg_epu8(v[2], v[3]));
+}
+
+INLINE __m256i average8(const uint8_t *t, const uint8_t *p, size_t step, int natural) {
+    return _mm256_avg_epu8(average4(t, p, step, natural), average4(t + 128, p + 4 * step, step, natural));
+}
+
+INLINE __m256i average(const uint8_t *t, const uint8_t *p, size_t step, int natural, const int pairs) {
+    if (pairs == 4) return average4(t, p, step, natural);
+    if (pairs == 8) return average8(t, p, step, natural);
+    return _mm256_avg_epu8(average8(t, p, step, natural), average8(t + 256, p + 8 * step, step, natural));
 }
 
 INLINE void finish(__m256i u, const uint16_t *d, __m256 a, __m256 b, __m256 *acc) { /* 16 rows */
@@ -156,30 +225,23 @@ INLINE void tile(const uint8_t *w, size_t pair_step, size_t bit_step, size_t chu
         __m256i all[2], high[2]; /* sums of 16-bit halves, and of their upper bytes */
         for (int r = 0; r < R; r++) all[r] = high[r] = _mm256_setzero_si256();
         for (int b = 0; b < bits; b++, plane += bit_step) {
-            __m256i node[2][32];
             for (int r = 0; r < R; r++) all[r] = _mm256_add_epi16(all[r], all[r]), high[r] = _mm256_add_epi16(high[r], high[r]);
-#pragma GCC unroll 16
-            for (int q = 0; q < pairs; q++) {
-                const __m256i t0 = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t + 32 * q)));
-                const __m256i t1 = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t + 32 * q + 16)));
+            if (fast) {
                 for (int r = 0; r < R; r++) {
-                    __m256i i0, i1;
-                    indices(plane + q * pair_step + 32 * r, natural, &i0, &i1);
-                    const __m256i v0 = _mm256_shuffle_epi8(t0, i0), v1 = _mm256_shuffle_epi8(t1, i1);
-                    if (fast) {
-                        node[r][q] = _mm256_avg_epu8(v0, v1);
-                    } else {
-                        all[r] = _mm256_add_epi16(all[r], _mm256_add_epi16(v0, v1));
-                        high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v0, 8));
-                        high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v1, 8));
-                    }
-                }
-            }
-            if (fast)
-                for (int r = 0; r < R; r++) {
-                    const __m256i v = average(node[r], pairs);
+                    const __m256i v = average(t, plane + 32 * r, pair_step, natural, pairs);
                     all[r] = _mm256_add_epi16(all[r], _mm256_and_si256(v, byte));
                     high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v, 8));
+                }
+                continue;
+            }
+#pragma GCC unroll 4
+            for (int q = 0; q < pairs; q++)
+                for (int r = 0; r < R; r++) {
+                    __m256i v0, v1;
+                    pair(t + 32 * q, plane + q * pair_step + 32 * r, natural, &v0, &v1);
+                    all[r] = _mm256_add_epi16(all[r], _mm256_add_epi16(v0, v1));
+                    high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v0, 8));
+                    high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v1, 8));
                 }
         }
         const __m256 a = _mm256_broadcast_ss(alpha + c), o = _mm256_broadcast_ss(beta + c);
@@ -281,44 +343,49 @@ static void lookup_tiles(const Job *job, size_t first, size_t last) {
 #ifdef WIDE
 /* 64 bytes hold 16 rows of 8 tables; one permutation of 64 bytes looks 4 tables up for 16 rows, one dot product with
    the plane's weight 2^b adds the 4 up. (Ours: the publication's x86 path is AVX2.) */
+INLINE __m512i four(__m512i sum, __m512i planes, __m512i power, __m512i tables) {
+    const __m512i nibble = _mm512_set1_epi8(15), which = _mm512_set1_epi32(0x30201000); /* byte j of a row: table j */
+    const __m512i index = _mm512_ternarylogic_epi32(planes, nibble, which, 0xEA);       /* (planes & nibble) | which */
+    return _mm512_dpbusd_epi32(sum, power, _mm512_permutexvar_epi8(index, tables));
+}
+
+static void tile_wide(const Job *job, const uint8_t *w, const uint16_t *scales, int group, int chunks, const uint8_t *t,
+                      const float *alpha, const float *beta, float *y) {
+    const int bits = job->bits, eights = job->chunk / 8;
+    __m512 y0 = _mm512_loadu_ps(y), y1 = _mm512_loadu_ps(y + 16);
+    for (int c = 0; c < chunks; c++) {
+        __m512i s0 = _mm512_setzero_si512(), s1 = s0, u0 = s0, u1 = s0;
+        for (int e = 0; e < eights; e++, t += 128) {
+            const __m512i a = _mm512_loadu_si512(t), b = _mm512_loadu_si512(t + 64);
+            for (int bit = bits - 1; bit >= 0; bit--, w += 128) {
+                const __m512i power = _mm512_set1_epi8((char)(1 << bit));
+                const __m512i p0 = _mm512_loadu_si512(w), p1 = _mm512_loadu_si512(w + 64);
+                s0 = four(s0, p0, power, a), u0 = four(u0, _mm512_srli_epi16(p0, 4), power, b);
+                s1 = four(s1, p1, power, a), u1 = four(u1, _mm512_srli_epi16(p1, 4), power, b);
+            }
+        }
+        const __m512 a = _mm512_set1_ps(alpha[c]), b = _mm512_set1_ps(beta[c]);
+        const uint16_t *d = scales + (size_t)((group + c) / job->per_scale) * 32;
+        const __m512 d0 = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)d));
+        const __m512 d1 = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(d + 16)));
+        y0 = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s0, u0)), a, b), d0, y0);
+        y1 = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s1, u1)), a, b), d1, y1);
+    }
+    _mm512_storeu_ps(y, y0), _mm512_storeu_ps(y + 16, y1);
+}
+
 static void lookup_wide(const Job *job, size_t first, size_t last) {
-    const __m512i nibble = _mm512_set1_epi8(15), which = _mm512_set1_epi32(0x30201000);
-    const size_t tiles = job->m / 32, chunks_all = job->k / 32, scales = chunks_all / job->per_scale;
-    const int bits = job->bits;
+    const int step = 4 * job->chunk, bits = job->bits;
+    const size_t tiles = job->m / 32, chunks_all = job->k / step, scales = chunks_all / job->per_scale;
     for (int32_t start = 0; start < job->k; start += job->k_tile) {
         const int32_t width = start + job->k_tile < job->k ? job->k_tile : job->k - start;
-        const int c0 = start / 32, chunks = width / 32;
         for (size_t at = first; at < last; at++) {
-            const uint8_t *base = job->planes + tiles * 32 * ((size_t)start / 8 * bits) + at * chunks * bits * 128;
+            const uint8_t *planes = job->planes + 4 * bits * (tiles * start + at * width);
             for (size_t n = 0; n < (size_t)job->n; n++) {
-                const uint8_t *t = job->tables + (n * job->k + start) * 4, *w = base;
-                const float *alpha = job->alpha + n * chunks_all + c0, *beta = job->beta + n * chunks_all + c0;
-                float *y = job->y + n * job->m + at * 32;
-                __m512 y0 = _mm512_loadu_ps(y), y1 = _mm512_loadu_ps(y + 16);
-                for (int c = 0; c < chunks; c++, t += 128) {
-                    const __m512i ta = _mm512_loadu_si512(t), tb = _mm512_loadu_si512(t + 64);
-                    __m512i s0 = _mm512_setzero_si512(), s1 = s0, u0 = s0, u1 = s0;
-                    for (int b = bits - 1; b >= 0; b--, w += 128) {
-                        const __m512i p0 = _mm512_loadu_si512(w), p1 = _mm512_loadu_si512(w + 64);
-                        const __m512i power = _mm512_set1_epi8((char)(1 << b));
-                        /* 0xEA: (a & b) | c */
-                        __m512i i0 = _mm512_ternarylogic_epi32(p0, nibble, which, 0xEA);
-                        __m512i i1 = _mm512_ternarylogic_epi32(p1, nibble, which, 0xEA);
-                        __m512i j0 = _mm512_ternarylogic_epi32(_mm512_srli_epi16(p0, 4), nibble, which, 0xEA);
-                        __m512i j1 = _mm512_ternarylogic_epi32(_mm512_srli_epi16(p1, 4), nibble, which, 0xEA);
-                        s0 = _mm512_dpbusd_epi32(s0, power, _mm512_permutexvar_epi8(i0, ta));
-                        s1 = _mm512_dpbusd_epi32(s1, power, _mm512_permutexvar_epi8(i1, ta));
-                        u0 = _mm512_dpbusd_epi32(u0, power, _mm512_permutexvar_epi8(j0, tb));
-                        u1 = _mm512_dpbusd_epi32(u1, power, _mm512_permutexvar_epi8(j1, tb));
-                    }
-                    const __m512 a = _mm512_set1_ps(alpha[c]), o = _mm512_set1_ps(beta[c]);
-                    const uint16_t *d = job->scales + (at * scales + (c0 + c) / job->per_scale) * 32;
-                    const __m512 d0 = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)d));
-                    const __m512 d1 = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(d + 16)));
-                    y0 = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s0, u0)), a, o), d0, y0);
-                    y1 = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(s1, u1)), a, o), d1, y1);
-                }
-                _mm512_storeu_ps(y, y0), _mm512_storeu_ps(y + 16, y1);
+                const size_t c = n * chunks_all + start / step;
+                tile_wide(job, planes, job->scales + at * scales * 32, start / step, width / step,
+                          job->tables + (n * job->k + start) * 4, job->alpha + c, job->beta + c,
+                          job->y + n * job->m + at * 32);
             }
         }
     }
