@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
 from tradespace.plugins import Registry, foreign
 from tradespace.problem import Declined, Evaluator
 
 if TYPE_CHECKING:
+    from tradespace.open_numbers import Open
     from tradespace.targets import Target
 
 
@@ -41,12 +42,53 @@ class Bound:
 
 
 def bind(setting: Setting, registry: Registry) -> Bound:
-    """Load workload and target, find the evaluator, tabulate. Raises `ProblemError` saying why each one declined."""
-    from tradespace.targets import load_target
-    from tradespace.workloads import load_workload
+    """Load workload and target, find the evaluator, tabulate. Raises `ProblemError` saying why each one declined.
 
-    workload = load_workload(setting.workload, registry)
-    target = load_target(setting.target, registry)
+    Open numbers (`tradespace.open_numbers`) become decisions; workload and target are then those of the first choices.
+    """
+    from tradespace import open_numbers
+    from tradespace.targets import layers
+    from tradespace.targets.loader import build_target
+    from tradespace.workloads import load
+
+    options, path = load.resolve(setting.workload, registry)
+    name, tree = layers.resolve(setting.target, registry)
+    parts = {"workload": options, "target": tree, "options": dict(setting.options)}
+    numbers = tuple(n for part, body in parts.items() for n in open_numbers.find(body, part))
+
+    def chosen(combination: tuple[int, ...], evaluator: str | None) -> Bound:
+        bodies = dict(parts)
+        for number, index in zip(numbers, combination, strict=True):
+            bodies[number.part] = open_numbers.put(bodies[number.part], number.path, number.values[index])
+        workload = load.build_workload(bodies["workload"], path, registry)
+        target = build_target(name, cast(layers.Tree, bodies["target"]), registry)
+        return _bind(replace(setting, evaluator=evaluator, options=bodies["options"]), workload, target, registry)
+
+    if not numbers:
+        return chosen((), setting.evaluator)
+    return _opened(setting, numbers, chosen)
+
+
+def _opened(
+    setting: Setting, numbers: tuple[Open, ...], chosen: Callable[[tuple[int, ...], str | None], Bound]
+) -> Bound:
+    """The setting with its open numbers as decisions; every combination is priced by the same evaluator."""
+    from tradespace.open_numbers import OpenEvaluator, check_numbers
+
+    check_numbers(numbers)
+    found: list[Bound] = []
+
+    def bind_one(combination: tuple[int, ...]) -> Evaluator:
+        bound = chosen(combination, found[0].evaluator_name if found else setting.evaluator)
+        found.append(bound) if not found else None
+        return bound.evaluator
+
+    evaluator = OpenEvaluator(numbers, bind_one)
+    _ = evaluator.space
+    return replace(found[0], setting=setting, evaluator=evaluator)
+
+
+def _bind(setting: Setting, workload: Any, target: Target, registry: Registry) -> Bound:
     accepted, declined = _accepting(workload, target, registry)
     names = list(accepted)
     if setting.evaluator is not None:

@@ -47,7 +47,11 @@ def load_target(ref: str | Path | Mapping[str, Any], registry: Registry) -> Targ
         UnitError: a number that is missing its unit, has another one, or is not physical.
         PluginError: a device model that breaks its contract.
     """
-    name, tree = resolve(ref, registry)
+    return build_target(*resolve(ref, registry), registry)
+
+
+def build_target(name: str, tree: Tree, registry: Registry) -> Target:
+    """The target of a resolved tree; raises as `load_target`."""
     return _Builder(name, registry).target(tree)
 
 

@@ -35,7 +35,11 @@ def load_workload(ref: str | Path | Mapping[str, Any], registry: Registry) -> Wo
         InputError: a file or value that cannot be used.
         PluginError: a plugin's workload type or reader failed.
     """
-    options, path = resolve(ref, registry)
+    return build_workload(*resolve(ref, registry), registry)
+
+
+def build_workload(options: Mapping[str, Any], path: Path | None, registry: Registry) -> Workload:
+    """The workload of resolved options, read from a file where ``path`` is one; raises as `load_workload`."""
     workload = _read(path, options, registry) if path else _build(options, registry)
     native = getattr(workload, "native_precision", None)
     if native is not None and native not in registry.names("precisions"):
