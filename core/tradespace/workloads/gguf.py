@@ -10,8 +10,9 @@ from typing import Any
 from tradespace.errors import InputError
 from tradespace.workloads.config import CONFIG_KEYS, MAX_LAYERS
 from tradespace.workloads.decoder import build
+from tradespace.workloads.families import GPT2_STYLE
 from tradespace.workloads.gguf_header import TENSOR_TYPES, Header, read_header
-from tradespace.workloads.hf import GPT2_STYLE, fit_job, unknown_architecture
+from tradespace.workloads.hf import fit_job, unknown_architecture
 from tradespace.workloads.operators import OperatorGraph
 from tradespace.workloads.options import integer
 

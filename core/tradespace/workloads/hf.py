@@ -1,30 +1,39 @@
-"""Decoders from a Hugging Face `config.json` (or the folder that holds one). Weights are never opened."""
+"""Decoders from a Hugging Face folder: shape from `config.json`, formats and bytes from safetensors headers beside it.
+
+Weights are never opened.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tradespace.documents import read_json
 from tradespace.errors import InputError, suggestion
-from tradespace.workloads.config import MAX_LAYERS, Job
+from tradespace.workloads.checkpoint import Contents, check_parameters, summarise_tensors
+from tradespace.workloads.config import CONFIG_KEYS, Job
 from tradespace.workloads.decoder import build
+from tradespace.workloads.families_hybrid import FAMILIES
 from tradespace.workloads.operators import OperatorGraph
-from tradespace.workloads.options import flag, integer
+from tradespace.workloads.options import flag
+from tradespace.workloads.safetensors import find_tables
 
-_DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
-_LAYER_TYPES = {"full_attention": "attention", "sliding_attention": "sliding", "attention": "attention"}
+_DTYPES = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 _HEAD = 64 * 1024
 _SIGNS = (b'"model_type"', b'"architectures"')
-_BIG = 10**9  # the decoder's own bounds are tighter; this only keeps arithmetic here finite
+_OUTSIDE = ("model_type", "torch_dtype", "dtype", "tie_word_embeddings", "quantization_config", "quantization")
+_NULLS: Mapping[str, int] = {"sliding_window": 0, "q_lora_rank": 0}
+"""Keys whose null means "none", which is 0 here; any other null means the family's default."""
 
 
 class HFReader:
-    """Reads `config.json` of llama, mistral, qwen2 and gpt2 models."""
+    """Reads the folder of a Hugging Face language model, or a `config.json` alone."""
 
     name = "hf-config"
-    reads = "config.json of a Hugging Face model (llama, mistral, qwen2, gpt2), or its folder"
+    reads = "Hugging Face model: a folder with config.json, or a .json file with 'model_type'"
+    priority = 0
 
     def recognises(self, path: Path) -> bool:
         """A file or folder's `config.json`, or another `.json` that names a model type or an architecture."""
@@ -32,6 +41,8 @@ class HFReader:
             if not path.is_file():
                 return (path / "config.json").is_file()
             if path.name == "config.json":
+                return True
+            if path.suffix == ".safetensors":
                 return True
             if path.suffix != ".json":
                 return False
@@ -42,17 +53,21 @@ class HFReader:
         return any(key in head for key in _SIGNS)
 
     def read(self, path: Path, options: Mapping[str, Any]) -> OperatorGraph:
-        """The decoder; `options` override job, name and shape.
+        """The decoder; `options` override job, name and shape, `headers: false` leaves safetensors files alone.
 
         Raises:
-            InputError, UnknownName: no JSON, an unknown architecture, missing or contradicting values.
+            InputError, UnknownName: no JSON, an unknown architecture, missing or contradicting values, damaged headers,
+                headers of another model.
         """
-        file = path if path.is_file() else path / "config.json"
-        config = _without_nulls(read_json(file))
-        where = str(file)
+        file = path if path.suffix == ".json" and path.is_file() else _folder(path) / "config.json"
+        raw = _text_part(read_json(file))
+        config, where = _without_nulls(raw), str(file)
         family = config.get("model_type")
         if not isinstance(family, str) or family not in FAMILIES:
             raise unknown_architecture(family, sorted(FAMILIES), where, "model_type")
+        wanted = flag(options, "headers", where, default=True) and file.name == "config.json"
+        options = {key: value for key, value in options.items() if key != "headers"}
+        tensors, remark = find_tables(file.parent) if wanted else ((), "")
         shape = FAMILIES[family](config, where)
         folder = file.resolve().parent.name or "model"
         meta = {
@@ -60,14 +75,53 @@ class HFReader:
             "source": f"config.json ({family})",
             "kind": "datasheet",
             "native_precision": _native(config),
+            "note": remark or None,
         }
-        return build(fit_job({**meta, **shape, **options}))
+        graph = build(fit_job({**meta, **shape, **options}))
+        if not tensors:
+            return graph
+        contents = summarise_tensors(tensors, config, int(graph.facts["layers"]), tied=bool(shape.get("tied")))
+        if any(key in options for key in CONFIG_KEYS):
+            return graph  # no longer the model of the folder
+        check_parameters(graph.parameters, contents, where)
+        return _with_contents(graph, contents, config)
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_file():
+        return path
+    if not (path.parent / "config.json").is_file():
+        raise InputError(
+            "a safetensors file has a config.json beside it", where=str(path), remedy="Only config.json says the shape."
+        )
+    return path.parent
+
+
+def _text_part(raw: dict[str, Any]) -> dict[str, Any]:
+    """The language model of a multimodal one: `text_config`, with what stands outside of it as a default."""
+    part = raw.get("text_config")
+    if not isinstance(part, dict):
+        return raw
+    return {**{key: raw[key] for key in _OUTSIDE if key in raw}, **part}
+
+
+def _with_contents(graph: OperatorGraph, contents: Contents, config: Mapping[str, Any]) -> OperatorGraph:
+    """The graph with what its files hold. The precision is that of most weights, where the config states none."""
+    facts = dict(graph.facts) | {"weight_bytes": float(contents.bytes), "header_parameters": contents.parameters}
+    for key, amount in (("predictor_parameters", contents.predictor), ("other_parameters", contents.other)):
+        if amount:
+            facts[key] = amount
+    most = max(contents.formats, key=lambda kind: contents.formats[kind].elements)
+    quantised = "quantization_config" in config or "quantization" in config
+    native = graph.native_precision if quantised else _DTYPES.get(most, graph.native_precision)
+    sources = dict(graph.sources) | {"weights": "safetensors headers"}
+    return replace(graph, native_precision=native, facts=facts, stored=contents.formats, sources=sources)
 
 
 def _without_nulls(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """null means "default", except for the window: there it means "none", which is 0 here."""
+    """null means "default", except where it means "none"."""
     config = {key: value for key, value in raw.items() if value is not None}
-    return config | {"sliding_window": 0} if raw.get("sliding_window", 0) is None else config
+    return config | {key: none for key, none in _NULLS.items() if key in raw and raw[key] is None}
 
 
 def unknown_architecture(found: object, known: list[str], where: str, key: str) -> InputError:
@@ -99,95 +153,12 @@ def fit_job(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "prompt": prompt, "generate": generate}
 
 
-def _common(config: Mapping[str, Any], where: str, *, tied: bool = False) -> dict[str, Any]:
-    """What llama, mistral and qwen2 share; `tied` is the family's default."""
-    shape = {
-        ours: integer(config, theirs, where, high=_BIG, default=None)
-        for ours, theirs in (
-            ("vocab", "vocab_size"),
-            ("hidden", "hidden_size"),
-            ("layers", "num_hidden_layers"),
-            ("heads", "num_attention_heads"),
-            ("ffn", "intermediate_size"),
-        )
-    }
-    shape["kv_heads"] = integer(config, "num_key_value_heads", where, high=_BIG, default=shape["heads"])
-    shape["max_context"] = integer(config, "max_position_embeddings", where, low=0, high=_BIG, default=0)
-    if "head_dim" in config:
-        shape["head_dim"] = integer(config, "head_dim", where, high=_BIG, default=None)
-    return {**shape, "tied": flag(config, "tie_word_embeddings", where, default=tied)}
-
-
-def _llama(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    bias = flag(config, "attention_bias", where, default=False)
-    mlp = flag(config, "mlp_bias", where, default=False)
-    return {**_common(config, where), "qkv_bias": bias, "out_bias": bias, "ffn_bias": mlp}
-
-
-def _mistral(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    defaults = {"num_key_value_heads": 8, "sliding_window": 4096}  # of transformers' MistralConfig
-    config = {**defaults, **config}
-    return {**_common(config, where), **_windows(config, where)}
-
-
-def _qwen2(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    shape = {**_common(config, where), "qkv_bias": True}
-    if not flag(config, "use_sliding_window", where, default=False):
-        return shape
-    windows = _windows(config, where)
-    if "layer_types" not in windows and "window" in windows:
-        full = integer(config, "max_window_layers", where, low=0, high=MAX_LAYERS, default=shape["layers"])
-        full, layers = min(full, shape["layers"]), min(shape["layers"], MAX_LAYERS + 1)
-        windows["layer_types"] = ["attention"] * full + ["sliding"] * (layers - full)
-    return {**shape, **windows}
-
-
-def _windows(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """`window` and, where the file lists them, the layer types."""
-    window = integer(config, "sliding_window", where, low=0, high=_BIG, default=0)
-    if not window:
-        return {}
-    found: dict[str, Any] = {"window": window}
-    types = config.get("layer_types")
-    if types is not None:
-        if not isinstance(types, list) or not all(isinstance(kind, str) and kind in _LAYER_TYPES for kind in types):
-            raise InputError(
-                "'layer_types' lists full_attention and sliding_attention", value=repr(types)[:80], where=where
-            )
-        found["layer_types"] = [_LAYER_TYPES[kind] for kind in types]
-    return found
-
-
-def _gpt2(config: Mapping[str, Any], where: str) -> dict[str, Any]:
-    hidden = integer(config, "n_embd", where, high=_BIG, default=None)
-    return {
-        "vocab": integer(config, "vocab_size", where, high=_BIG, default=None),
-        "hidden": hidden,
-        "layers": integer(config, "n_layer", where, high=_BIG, default=None),
-        "heads": integer(config, "n_head", where, high=_BIG, default=None),
-        "ffn": integer(config, "n_inner", where, high=4 * _BIG, default=4 * hidden),
-        "max_context": integer(config, "n_positions", where, high=_BIG, default=None),
-        "tied": flag(config, "tie_word_embeddings", where, default=True),
-        **GPT2_STYLE,
-    }
-
-
-GPT2_STYLE: Mapping[str, Any] = {
-    "gated": False, "norm": "layer", "positions": "learned", "qkv_bias": True, "out_bias": True, "ffn_bias": True,
-}  # fmt: skip
-
-FAMILIES: Mapping[str, Callable[[Mapping[str, Any], str], dict[str, Any]]] = {
-    "llama": _llama,
-    "mistral": _mistral,
-    "qwen2": _qwen2,
-    "gpt2": _gpt2,
-}
-
-
 def _native(config: Mapping[str, Any]) -> str | None:
     """Precision of the shipped weights, where the file says so in a way we know."""
-    quantised = config.get("quantization_config")
+    quantised = config.get("quantization_config", config.get("quantization"))
     if isinstance(quantised, dict):
+        if quantised.get("quant_method") == "mxfp4":
+            return "mxfp4"
         bits = quantised.get("bits", 4 if quantised.get("load_in_4bit") is True else None)
         bits = 8 if bits is None and quantised.get("load_in_8bit") is True else bits
         return {4: "int4", 8: "int8"}.get(bits) if isinstance(bits, int) else None

@@ -110,6 +110,15 @@ class Edges:
         return int(self.source.size)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFormat:
+    """What a model file holds in one number format: tensors, weights in them, and bytes with scales."""
+
+    tensors: int
+    elements: float
+    bytes: float
+
+
 @dataclass(frozen=True, eq=False)
 class OperatorGraph:
     """What must run for one job.
@@ -126,6 +135,7 @@ class OperatorGraph:
         sources: what -> where it comes from; "shape" and "kind" are always there.
         native_precision: precision the weights are shipped in, None if unknown or not one of ours.
         facts: numbers and words for people (layers, hidden, phase, context ...).
+        stored: format -> what the file holds in it, as the file names it; empty where no tensors were seen.
     """
 
     name: str
@@ -139,6 +149,7 @@ class OperatorGraph:
     sources: Mapping[str, str] = field(default_factory=dict)
     native_precision: str | None = None
     facts: Mapping[str, float | str] = field(default_factory=dict)
+    stored: Mapping[str, StoredFormat] = field(default_factory=dict)
 
     kind = "operator-graph"
 

@@ -59,7 +59,7 @@ def mamba(builder: Builder, config: DecoderConfig, ssm: SSM, norm: int) -> int:
         kv_read=state, kv_write=state, weights_resident=weights * step.resident, kv_resident=state * step.resident,
     )  # fmt: skip
     at = builder.add(scan, (conv, inner), (rate, inner), (chosen, selected))
-    gate = pointwise("gate", "elementwise", step, inner, 5 * inner, inputs=2)
+    gate = pointwise("scan_gate", "elementwise", step, inner, 5 * inner, inputs=2)
     at = builder.add(gate, (at, inner), (projected, inner))
     return builder.linear("out_proj", ssm.inner, config.hidden, at, bias=ssm.bias)
 
@@ -82,10 +82,10 @@ def mamba2(builder: Builder, config: DecoderConfig, ssm: SSM, norm: int) -> int:
         kv_resident=state * step.resident,
     )  # fmt: skip
     at = builder.add(scan, (conv, step.tokens * width), (projected, step.tokens * ssm.heads))
-    gate = pointwise("gate", "elementwise", step, inner, 5 * inner, inputs=2)
+    gate = pointwise("scan_gate", "elementwise", step, inner, 5 * inner, inputs=2)
     at = builder.add(gate, (at, inner), (projected, inner))
     if ssm.norm:
-        at = builder.norm("gate_norm", config, (at, inner), width=ssm.inner)
+        at = builder.norm("scan_norm", config, (at, inner), width=ssm.inner)
     return builder.linear("out_proj", ssm.inner, config.hidden, at, bias=ssm.bias)
 
 
