@@ -134,11 +134,11 @@ class BlockProduct:
             yield f"{blocks} blocks", self.shaped(3, blocks * size, rng)
         for label, value in (("all bits set", 255), ("no bits set", 0)):
             found = dict(self.shaped(5, 4 * size, rng))
-            blocks = found["w"].reshape(-1, self.format.bytes)
-            kept = [blocks[:, at : at + 2].copy() for at in self.format.halves]
-            blocks[:] = value
+            raw = found["w"].reshape(-1, self.format.bytes)
+            kept = [raw[:, at : at + 2].copy() for at in self.format.halves]
+            raw[:] = value
             for at, scale in zip(self.format.halves, kept, strict=True):
-                blocks[:, at : at + 2] = scale
+                raw[:, at : at + 2] = scale
             yield label, found
         for label, factor in (("zeros", 0.0), ("tiny", 1e-30), ("huge", 1e30), ("one sign", 1.0)):
             found = dict(self.shaped(5, 4 * size, rng))

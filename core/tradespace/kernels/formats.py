@@ -102,7 +102,7 @@ def _iq4_nl(b: Bytes) -> Floats:
 def _pairs(packed: Bytes) -> Bytes:
     """(n, 64) bytes -> (n, 2, 4, 32) codes of 2 bits: halves of 128, then the four pairs of each byte."""
     shifts = np.arange(0, 8, 2, dtype=np.uint8)[None, None, :, None]
-    return packed.reshape(-1, 2, 1, 32) >> shifts & 3
+    return packed.reshape(-1, 2, 1, 32) >> shifts & np.uint8(3)
 
 
 def _scaled(codes: NDArray[Any], scale: Floats, minimum: Floats | None = None) -> Floats:
