@@ -22,6 +22,7 @@ from tradespace.kernels.tmac_weights import Floats, Quantised, check_shape, pack
 
 LAYOUTS = ("tile", "wide", "natural", "scattered")
 TABLES = ("int8", "int16")
+TREES = (0, 8, 16)
 K_TILES = (256, 1024, 4096)
 
 
@@ -47,7 +48,8 @@ class Lookup:
         bits: of a weight, 1 to 4.
         weight_group: weights that share a scale.
         table_group: activations that share a table scale; 0: a whole row.
-        fast: fast aggregation (section 3.4): bytes are averaged in a tree instead of added up in 16 bits.
+        fast: fast aggregation (section 3.4): so many bytes (8 or 16) are averaged in a tree instead of being added up
+            in 16 bits; 0: exact.
         rows: of a tile, 32 or 64.
         k_tile: columns of a tile.
         layout: "tile"; "wide" (AVX-512 VBMI and VNNI, ours); "natural" (no interleaving) and "scattered" (no
@@ -61,7 +63,7 @@ class Lookup:
     bits: int = 4
     weight_group: int = 32
     table_group: int = 32
-    fast: bool = False
+    fast: int = 0
     rows: int = 32
     k_tile: int = 1024
     layout: str = "tile"
@@ -76,6 +78,7 @@ class Lookup:
         for name, value, known in (
             ("bits", self.bits, (1, 2, 3, 4)),
             ("rows", self.rows, (32, 64)),
+            ("fast", self.fast, TREES),
             ("layout", self.layout, LAYOUTS),
             ("tables", self.tables, TABLES),
         ):
@@ -85,13 +88,19 @@ class Lookup:
             raise KernelError("groups are multiples of 32 and k_tile is one of 128", where="kernel tmac")
         if self.layout == "wide" and (self.fast or self.rows != 32 or self.plain):
             raise KernelError("the wide layout has 32 rows and adds exactly", where="kernel tmac")
+        if self.fast and (self.tables != "int8" or self.layout == "natural" or self.chunk < self.fast):
+            raise KernelError(
+                "fast aggregation averages int8 tables of the tile layout, no more than share both scales",
+                value=f"trees of {self.fast}, groups of {self.weight_group} and {self.table_group}",
+                where="kernel tmac",
+            )
 
     @property
     def chunk(self) -> int:
         """Tables whose entries are added up as integers before they become a float: as many as share both scales and
-        do not overflow 16 bits (an average cannot overflow, the wide layout adds in 32)."""
+        do not overflow 16 bits (the wide layout adds in 32)."""
         shared = min(self.weight_group, self.table_group or self.weight_group) // 4
-        fits = 32 if self.fast or self.layout == "wide" else 65535 // (255 * (2**self.bits - 1))
+        fits = 32 if self.layout == "wide" else 65535 // (255 * (2**self.bits - 1))
         return next(c for c in (32, 16, 8) if shared % c == 0 and c <= fits)
 
     # -- weights ---------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def _row(kernel: Lookup, x: NDArray[Any], indices: NDArray[Any], scales: NDArray
     bits, m, quads = indices.shape
     found = entries[np.arange(quads)[None, None, :], indices]  # (bits, m, quads)
     chunks = found.reshape(bits, m, -1, kernel.chunk)
-    sums = averaged(chunks) if kernel.fast else chunks.sum(axis=-1)  # (bits, m, chunks)
+    sums = averaged(chunks, kernel.fast) if kernel.fast else chunks.sum(axis=-1)  # (bits, m, chunks)
     planes = (2.0 ** np.arange(bits))[:, None, None]
     halves = (planes * sums).sum(axis=0) * step[None, :: kernel.chunk] / 2
     rest = ((2.0**bits - 1) / 2 - zero) * used.reshape(-1, 4 * kernel.chunk).sum(axis=1)
@@ -64,15 +64,16 @@ def pairwise(quads: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray((quads[..., 0] + quads[..., 1]) + (quads[..., 2] + quads[..., 3]))
 
 
-def averaged(chunks: NDArray[Any]) -> NDArray[Any]:
-    """Fast aggregation (section 3.4): bytes, offset by 128, averaged in a tree that rounds up at each level.
+def averaged(chunks: NDArray[Any], tree: int) -> NDArray[Any]:
+    """Fast aggregation (section 3.4): bytes, offset by 128, averaged in trees that round up at each level.
 
     What rounding adds on average (a quarter a level) is taken off again.
     """
-    node, count = chunks + 128, chunks.shape[-1]
+    node = chunks.reshape(*chunks.shape[:-1], -1, tree) + 128
     while node.shape[-1] > 1:
         node = (node[..., 0::2] + node[..., 1::2] + 1) >> 1
-    return np.asarray((node[..., 0] - 128.0) * count - count / 4 * np.log2(count))
+    sums = (node[..., 0] - 128.0).sum(axis=-1) * tree
+    return np.asarray(sums - chunks.shape[-1] / 4 * np.log2(tree))
 
 
 def unpack(planes: NDArray[Any], kernel: Lookup, m: int, k: int) -> NDArray[Any]:

@@ -32,7 +32,7 @@ typedef struct {
     int32_t k_tile;    /* columns of a tile; a multiple of 4 * chunk */
     int32_t chunk;     /* tables summed as integers: 8, 16, 32 */
     int32_t per_scale; /* chunks of one weight scale */
-    int32_t fast;      /* average bytes instead of adding them */
+    int32_t fast;      /* tables averaged as bytes in one tree, 8 or 16; 0: added up */
     int32_t natural;   /* nibbles hold neighbouring rows and are put in order while running (ablation) */
     int32_t wide;      /* the wide layout; tables have no offset */
     int32_t part;      /* 0: int8 tables; 1, 2: low and high bytes of int16 tables (2 adds to y) */
@@ -145,12 +145,12 @@ static void build(const Job *job, const float *x, int32_t width, uint8_t *tables
     const float top = (float)((1 << job->bits) - 1), constant = top / 2 - job->zero;
     const float unit = part == 2 ? 256 * scale : scale;
     int levels = 0;
-    while (1 << levels < chunk) levels++;
-    const float shift = (float)(offset * chunk) + (job->fast ? (float)(chunk * levels) / 4 : 0.0f); /* averages round up */
+    while (1 << levels < job->fast) levels++;
+    const float shift = (float)(offset * chunk) + (float)(chunk * levels) / 4; /* a level of averages adds a quarter */
     for (int32_t i = 0; i < width; i += step) {
         const float total = part ? scale * split(x + i, step, inverse, offset, part, tables + 4 * i)
                                  : rounded(x + i, step, inverse, offset, tables + 4 * i);
-        alpha[i / step] = unit / 2 * (float)(job->fast ? chunk : 1);
+        alpha[i / step] = unit / 2 * (float)(job->fast ? job->fast : 1);
         beta[i / step] = (part == 2 ? 0 : constant * total) - shift * top * unit / 2;
     }
 }
@@ -186,22 +186,17 @@ INLINE void pair(const uint8_t *t, const uint8_t *p, int natural, __m256i *v0, _
     *v0 = _mm256_shuffle_epi8(t0, i0), *v1 = _mm256_shuffle_epi8(t1, i1);
 }
 
-/* Tree of averages that round up, over 2 * pairs tables: depth first, so that it stays in registers. */
-INLINE __m256i average4(const uint8_t *t, const uint8_t *p, size_t step, int natural) {
+/* Average of 8 or 16 tables that rounds up, a tree. */
+INLINE __m256i average8(const uint8_t *t, const uint8_t *p, size_t step, int natural) {
     __m256i a, b, v[4];
 #pragma GCC unroll 4
     for (int q = 0; q < 4; q++) pair(t + 32 * q, p + q * step, natural, &a, &b), v[q] = _mm256_avg_epu8(a, b);
     return _mm256_avg_epu8(_mm256_avg_epu8(v[0], v[1]), _mm256_avg_epu8(v[2], v[3]));
 }
 
-INLINE __m256i average8(const uint8_t *t, const uint8_t *p, size_t step, int natural) {
-    return _mm256_avg_epu8(average4(t, p, step, natural), average4(t + 128, p + 4 * step, step, natural));
-}
-
-INLINE __m256i average(const uint8_t *t, const uint8_t *p, size_t step, int natural, const int pairs) {
-    if (pairs == 4) return average4(t, p, step, natural);
-    if (pairs == 8) return average8(t, p, step, natural);
-    return _mm256_avg_epu8(average8(t, p, step, natural), average8(t + 256, p + 8 * step, step, natural));
+INLINE __m256i average(const uint8_t *t, const uint8_t *p, size_t step, int natural, const int tree) {
+    const __m256i first = average8(t, p, step, natural);
+    return tree == 8 ? first : _mm256_avg_epu8(first, average8(t + 128, p + 4 * step, step, natural));
 }
 
 INLINE void finish(__m256i u, const uint16_t *d, __m256 a, __m256 b, __m256 *acc) { /* 16 rows */
@@ -227,11 +222,12 @@ INLINE void tile(const uint8_t *w, size_t pair_step, size_t bit_step, size_t chu
         for (int b = 0; b < bits; b++, plane += bit_step) {
             for (int r = 0; r < R; r++) all[r] = _mm256_add_epi16(all[r], all[r]), high[r] = _mm256_add_epi16(high[r], high[r]);
             if (fast) {
-                for (int r = 0; r < R; r++) {
-                    const __m256i v = average(t, plane + 32 * r, pair_step, natural, pairs);
-                    all[r] = _mm256_add_epi16(all[r], _mm256_and_si256(v, byte));
-                    high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v, 8));
-                }
+                for (int q = 0; q < pairs; q += fast / 2)
+                    for (int r = 0; r < R; r++) {
+                        const __m256i v = average(t + 32 * q, plane + q * pair_step + 32 * r, pair_step, natural, fast);
+                        all[r] = _mm256_add_epi16(all[r], _mm256_and_si256(v, byte));
+                        high[r] = _mm256_add_epi16(high[r], _mm256_srli_epi16(v, 8));
+                    }
                 continue;
             }
 #pragma GCC unroll 4
@@ -280,9 +276,13 @@ static void tile_plain(const uint8_t *w, size_t pair_step, size_t bit_step, size
                     sum += node[2 * q] + node[2 * q + 1];
                 }
                 if (fast) {
-                    for (int n = 2 * pairs; n > 1; n /= 2)
-                        for (int i = 0; i < n / 2; i++) node[i] = (node[2 * i] + node[2 * i + 1] + 1) >> 1;
-                    sum = node[0];
+                    sum = 0;
+                    for (int at_tree = 0; at_tree < 2 * pairs; at_tree += fast) {
+                        uint32_t *leaf = node + at_tree;
+                        for (int n = fast; n > 1; n /= 2)
+                            for (int i = 0; i < n / 2; i++) leaf[i] = (leaf[2 * i] + leaf[2 * i + 1] + 1) >> 1;
+                        sum += leaf[0];
+                    }
                 }
                 total = 2 * total + sum;
             }
@@ -302,18 +302,30 @@ typedef void Tile(const uint8_t *, size_t, size_t, size_t, const uint16_t *, int
         (void)p, (void)r, (void)f, (void)n;                                                                           \
         tile(w, ps, bs, cs, d, g, t, a, b, y, c, P, bits, per, R, F, N);                                              \
     }
-#define VARIANTS(P) VARIANT(P, 1, 0, 0) VARIANT(P, 2, 0, 0) VARIANT(P, 1, 1, 0) VARIANT(P, 2, 1, 0) VARIANT(P, 1, 0, 1) VARIANT(P, 2, 0, 1) VARIANT(P, 1, 1, 1) VARIANT(P, 2, 1, 1)
+#define VARIANTS(P) \
+    VARIANT(P, 1, 0, 0) VARIANT(P, 2, 0, 0) VARIANT(P, 1, 8, 0) VARIANT(P, 2, 8, 0) VARIANT(P, 1, 0, 1) VARIANT(P, 2, 0, 1)
 VARIANTS(4)
 VARIANTS(8)
 VARIANTS(16)
-#define ROW(P) {tile_##P##_1_0_0, tile_##P##_2_0_0, tile_##P##_1_1_0, tile_##P##_2_1_0, tile_##P##_1_0_1, tile_##P##_2_0_1, tile_##P##_1_1_1, tile_##P##_2_1_1}
-static Tile *const VECTOR[3][8] = {ROW(4), ROW(8), ROW(16)};
+VARIANT(8, 1, 16, 0)
+VARIANT(8, 2, 16, 0)
+VARIANT(16, 1, 16, 0)
+VARIANT(16, 2, 16, 0)
+#define EXACT(P) {tile_##P##_1_0_0, tile_##P##_2_0_0}
+#define NATURAL(P) {tile_##P##_1_0_1, tile_##P##_2_0_1}
+#define AVERAGED(P, F) {tile_##P##_1_##F##_0, tile_##P##_2_##F##_0}
+/* [pairs 4, 8, 16][exact, natural, trees of 8, trees of 16][rows] */
+static Tile *const VECTOR[3][4][2] = {
+    {EXACT(4), NATURAL(4), AVERAGED(4, 8), {0, 0}},
+    {EXACT(8), NATURAL(8), AVERAGED(8, 8), AVERAGED(8, 16)},
+    {EXACT(16), NATURAL(16), AVERAGED(16, 8), AVERAGED(16, 16)},
+};
 #endif
 
 static Tile *choose(const Job *job) {
 #ifdef TRADESPACE_AVX2
-    const int row = job->chunk == 8 ? 0 : job->chunk == 16 ? 1 : 2;
-    if (!job->plain) return VECTOR[row][job->rows / 32 - 1 + 2 * job->fast + 4 * job->natural];
+    const int size = job->chunk == 8 ? 0 : job->chunk == 16 ? 1 : 2;
+    if (!job->plain) return VECTOR[size][job->natural ? 1 : job->fast == 0 ? 0 : job->fast == 8 ? 2 : 3][job->rows / 32 - 1];
 #endif
     return tile_plain;
 }
