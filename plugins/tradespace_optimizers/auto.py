@@ -6,7 +6,7 @@ The rules, first match wins; the measurements behind them are in studies/optimiz
 2. A declared chain whose terms are all exact is solved; or searched on the declared sums, where limits bind or an
    objective is the largest of several.
 3. Declared lower bounds seed pgsam.
-4. Only Real variables: a library's evolutionary algorithm, by the number of objectives.
+4. Only Real variables: a library's evolutionary algorithms by the number of objectives, in relay with a local search.
 5. Equally long choices without declared structure: learned_chain, which tests for structure and goes on as pgsam.
 6. Everything else (orders, mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
 """
@@ -26,8 +26,6 @@ from tradespace_optimizers.supports import Supports
 
 Rng = np.random.Generator
 
-_POPULATION = 40  # of libraries' algorithms; 100, their default, is too many for a few thousand designs
-_SMS = 3  # objectives at which hypervolume contributions are worth their cost: DTLZ4 is lost without
 _ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
 
 
@@ -99,20 +97,11 @@ def _structured(view: SearchView) -> Chosen:
 
 
 def _continuous(view: SearchView) -> Chosen:
-    from tradespace_optimizers import pymoo_family as family
+    from tradespace_optimizers.relay import by_numbers
 
     count = len(view.objectives)
-    if count == 1:
-        options: Any = family.UNSGA3.Options(pop_size=_POPULATION, homogeneous=True)
-        return Chosen("unsga3", "one objective, real variables", lambda: family.UNSGA3(view, options))
-    if count == 2:
-        options = family.NSGA2.Options(pop_size=_POPULATION, homogeneous=True)
-        return Chosen("nsga2", "two objectives, real variables", lambda: family.NSGA2(view, options))
-    if count == _SMS:
-        options = family.SMSEMOA.Options(pop_size=_POPULATION, homogeneous=True)
-        return Chosen("sms_emoa", "three objectives, real variables", lambda: family.SMSEMOA(view, options))
-    options = family.NSGA3.Options(pop_size=100, homogeneous=True)
-    return Chosen("nsga3", f"{count} objectives, real variables", lambda: family.NSGA3(view, options))
+    why = f"real variables, {count} objective{'s' if count > 1 else ''}"
+    return Chosen("pymoo in relay with a local search", why, lambda: by_numbers(view))
 
 
 def _unstructured(view: SearchView) -> Chosen:
@@ -128,9 +117,9 @@ def _unstructured(view: SearchView) -> Chosen:
 
 
 def _pgsam(view: SearchView) -> Any:
-    from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
+    from tradespace_optimizers.fallback import pgsam_for
 
-    return PGSAM(view, PGSAMOptions())
+    return pgsam_for(view)
 
 
 def _exhaustive(view: SearchView) -> Any:

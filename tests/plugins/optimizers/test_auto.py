@@ -75,10 +75,9 @@ def test_an_objective_without_a_term_leaves_the_black_box_rule() -> None:
 
 def test_black_boxes_go_by_their_variables() -> None:
     assert _choice(BlackBox(Chain(7, 24)), GOALS)[0] == "learned_chain"
-    assert _choice(Spheres(1), ["f0"])[0] == "unsga3"
-    assert _choice(Spheres(2), ["f0", "f1"])[0] == "nsga2"
-    assert _choice(Spheres(3), ["f0", "f1", "f2"])[0] == "sms_emoa"
-    assert _choice(Spheres(5), [f"f{m}" for m in range(5)])[0] == "nsga3"
+    for count in (1, 2, 3, 5):
+        name, why = _choice(Spheres(count), [f"f{m}" for m in range(count)])
+        assert "relay" in name and f"{count} objective" in why
     orders = Distances(Space(Choice("a", ("x", "y"), 4), Permutation("order", 30)))
     assert _choice(orders, ["distance0", "distance1"]) == ("pgsam", "variables of kind Choice, Permutation")
 
@@ -128,6 +127,18 @@ def test_constraints_outside_the_structure_do_not_end_the_search_early() -> None
     front = search(chain, goal, ["mem1>=0.5"], optimizer="auto", evaluations=3000)
     assert front.evaluations == 3000 and len(front)
     assert "went on as pgsam" in front.note
+
+
+@pytest.mark.parametrize(("objectives", "member"), [(1, "unsga3"), (2, "sms_emoa of 20"), (3, "100"), (4, "nsga3")])
+def test_numbers_are_searched_in_relay_and_the_turns_follow_from_tells(objectives: int, member: str) -> None:
+    goals = [f"f{m}" for m in range(objectives)]
+    run = search(Spheres(objectives), goals, optimizer="auto", evaluations=600, seed=1)
+    assert member in run.note and "near the front" in run.note
+    assert run.ids == search(Spheres(objectives), goals, optimizer="auto", evaluations=600, seed=1).ids
+    rough = search(Spheres(objectives), goals, optimizer="random", evaluations=600, seed=1)
+    assert hypervolume(run.minimised, rough.box) > rough.hypervolume
+    if objectives == 1:
+        assert run.minimised.min() < 1e-3
 
 
 def test_equal_seeds_equal_fronts() -> None:
