@@ -22,6 +22,7 @@ NATIVE: Mapping[str, str] = {
 """Type of most stored weights -> precision of the house."""
 MAX_TIES = 256
 MAX_FACT = 500
+MAX_LABEL = 32
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _blocks(ops: Sequence[Op]) -> tuple[np.ndarray[Any, np.dtype[np.int32]], tup
     for at, op in enumerate(ops):
         product = op.kind in PRODUCTS
         if not names or (product and begun):
-            stem = label(op)
+            stem = label(op, at)
             used[stem] += 1
             names.append(stem if used[stem] == 1 else f"{stem}#{used[stem]}")
         begun = begun or product
@@ -86,11 +87,13 @@ def _blocks(ops: Sequence[Op]) -> tuple[np.ndarray[Any, np.dtype[np.int32]], tup
     return index, tuple(names)
 
 
-def label(op: Op) -> str:
-    """A name that a table can show: the last part of paths, at most 40 characters, no blanks or dots."""
+def label(op: Op, at: int) -> str:
+    """A name that a table can show: the last two parts of a path, or type and place where that is too long."""
     words = [part for part in op.name.replace(";", "/").split("/") if part.strip()]
-    text = "/".join(words[-2:])[-40:] if words else op.type
-    return "".join(c if c.isalnum() or c in "-_/:#" else "_" for c in text) or "op"
+    text = "/".join(words[-2:])
+    if not words or len(text) > MAX_LABEL:
+        text = f"{op.type.lower()}_{at}"[:MAX_LABEL]
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_/:") else "_" for c in text)
 
 
 def _residence(
@@ -131,7 +134,7 @@ def _operators(
     ops, none = network.ops, np.zeros(len(network.ops))
     names, used = [], Counter[str]()
     for at, op in enumerate(ops):
-        stem = f"{blocks[block[at]]}.{label(op)}"
+        stem = f"{blocks[block[at]]}.{label(op, at)}"
         used[stem] += 1
         names.append(stem if used[stem] == 1 else f"{stem}#{used[stem]}")
     if len(set(names)) != len(names):

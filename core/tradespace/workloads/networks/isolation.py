@@ -20,6 +20,7 @@ BYTES_PER_SECOND = 1 << 20
 MAX_SECONDS = 120
 WALL = 4
 """Wall time over processor time: a loaded machine still reads the file."""
+WELL_FORMED = "the file is a well-formed ONNX model"
 MAX_ANSWER = 512 * 2**20
 
 
@@ -68,7 +69,7 @@ def _failed(code: int, stderr: bytes, where: str, memory: int, seconds: int) -> 
     if any("MemoryError" in line or "bad_alloc" in line for line in words):
         return _limit(where, f"{memory >> 20} MiB", "in bounded memory")
     reason = f"the onnx package crashed on it (signal {-code})" if code < 0 else f"{' '.join(words)[:160]}"
-    return InputError("the file is a well-formed ONNX model", value=reason, where=where, remedy="Export it again.")
+    return InputError(WELL_FORMED, value=reason, where=where, remedy="Export it again.")
 
 
 def _raised(error: Mapping[str, Any]) -> TradespaceError:
@@ -114,8 +115,10 @@ def main() -> None:
         answer = {"error": _told(error)}
     except MemoryError:
         answer = {"error": _told(_limit(order["where"], f"{order['memory'] >> 20} MiB", "in bounded memory"))}
-    except RecursionError:
-        answer = {"error": _told(InputError("a network does not nest without end", where=order["where"]))}
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        refusal = InputError(WELL_FORMED, value=reason, where=order["where"], remedy="Export it again.")
+        answer = {"error": _told(refusal)}
     sys.stdout.write(json.dumps(answer))
 
 

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tradespace.workloads.networks.network import Network
-from tradespace.workloads.networks.onnx_model import expand_functions, infer, load, set_axes, strip
+from tradespace.workloads.networks.onnx_model import check_values, expand_functions, infer, load, set_axes, strip
 from tradespace.workloads.networks.onnx_walk import walk_model
 
 
-def read_network(path: Path, where: str, *, axes: Mapping[str, int], trips: int) -> Network:
+def read_network(path: Path, where: str, *, axes: Mapping[str, int], values: Mapping[str, int], trips: int) -> Network:
     """The network in an ONNX file, read in this process.
 
     Args:
         axes: open axis -> size.
+        values: input that holds one whole number -> that number; conditions and sizes that hang on it become known.
         trips: how often a Loop runs whose trip count is not constant.
 
     Raises:
@@ -23,5 +24,6 @@ def read_network(path: Path, where: str, *, axes: Mapping[str, int], trips: int)
     model = load(path, where)
     strip(model)
     notes = set_axes(model, axes, where)
+    check_values(model, values, where)
     model = expand_functions(model, where)
-    return walk_model(model, infer(model, where), where, trips=trips, notes=notes)
+    return walk_model(model, infer(model, where, values), where, trips=trips, notes=notes)

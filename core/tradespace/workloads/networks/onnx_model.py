@@ -7,19 +7,23 @@ compiled code that a hostile file may crash.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tradespace.errors import InputError, UnknownName
-from tradespace.workloads.networks.network import MAX_ELEMENTS, MAX_OPERATORS, MAX_RANK, MAX_TENSORS
+from tradespace.workloads.networks.network import BITS, MAX_ELEMENTS, MAX_OPERATORS, MAX_RANK, MAX_TENSORS
+from tradespace.workloads.networks.onnx_constants import ROUNDS, SMALL, fix, open_shapes
+from tradespace.workloads.networks.onnx_ops import TYPES
+from tradespace.workloads.networks.onnx_shapes import described
 
 MAX_FILE = 2**31 - 1
 """Protobuf's own limit; larger models keep their weights in external data, which is never read."""
 MAX_SUBGRAPHS = 32
 MAX_EXPANDED = MAX_OPERATORS
-SMALL = 4096
-"""Constants of at most so many elements keep their values: shapes, axes and sizes that the inference needs."""
 BATCH = re.compile(r"^(n|b|bs|none|unk.*|dyn.*|.*batch.*|\?)$", re.IGNORECASE)
 """Names of a first axis that is taken for the batch: 1 unless told otherwise."""
 
@@ -74,14 +78,41 @@ def _bound(model: Any, where: str) -> None:
             raise InputError(f"subgraphs nest at most {MAX_SUBGRAPHS} deep", where=where)
         for tensor in graph.initializer:
             _check_tensor(tensor, where)
+        _check_texts(_texts(graph), where)
         for node in graph.node:
             for attribute in node.attribute:
                 if attribute.HasField("t"):
                     _check_tensor(attribute.t, where)
+    for function in model.functions:
+        _check_texts((function.name, function.domain, *function.input, *function.output, *_node_texts(function)), where)
+    _check_texts((model.producer_name, model.producer_version, *(entry.domain for entry in model.opset_import)), where)
     nodes += sum(len(function.node) for function in model.functions)
     for count, limit, what in ((nodes, MAX_OPERATORS, "operators"), (tensors, MAX_TENSORS, "constants")):
         if count > limit:
             raise InputError(f"a network has at most {limit} {what}", value=count, where=where)
+
+
+def _texts(graph: Any) -> Iterator[object]:
+    """Every text of a graph that is used as one. Protobuf gives bytes for what is no UTF-8."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield value.name
+        yield from (dim.dim_param for dim in value.type.tensor_type.shape.dim)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (sparse.values.name for sparse in graph.sparse_initializer)
+    yield from _node_texts(graph)
+
+
+def _node_texts(graph: Any) -> Iterator[object]:
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.t.name, attribute.sparse_tensor.values.name)
+
+
+def _check_texts(texts: Iterable[object], where: str) -> None:
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError("names in an ONNX model are UTF-8 text", value=repr(text)[:80], where=where)
 
 
 def _check_tensor(tensor: Any, where: str) -> None:
@@ -110,23 +141,14 @@ def _count(tensor: Any) -> int:
     return total
 
 
-TYPES: Mapping[int, str] = {
-    1: "fp32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
-    10: "fp16", 11: "fp64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bf16", 17: "fp8",
-    18: "fp8", 19: "fp8", 20: "fp8", 21: "uint4", 22: "int4", 23: "fp4", 24: "fp8", 25: "uint2", 26: "int2",
-}  # fmt: skip
-"""TensorProto.DataType."""
-
-
 def _bits(kind: int) -> int:
-    from tradespace.workloads.networks.network import BITS
-
     name = TYPES.get(kind)
     return 0 if name in (None, "string") else BITS[str(name)]
 
 
 def strip(model: Any) -> None:
-    """Throw the values of large constants away: nothing here reads them, and the inference would copy them."""
+    """Throw the values of large constants away: nothing here reads them, and the inference would copy them. Constants
+    of at most `SMALL` elements keep theirs: they are shapes, axes and sizes."""
     for graph, _ in graphs(model.graph):
         for tensor in graph.initializer:
             _strip(tensor)
@@ -305,12 +327,32 @@ def stand_ins(model: Any) -> Any:
     return copy
 
 
-def infer(model: Any, where: str) -> Any:
-    """The model with the shapes of its values. What cannot be inferred stays open; the walk counts it by its inputs."""
+def check_values(model: Any, values: Mapping[str, int], where: str) -> None:
+    """Raises `UnknownName` for a value of something that is no input."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.name for value in model.graph.input if value.name not in constants]
+    for name in values:
+        if name not in inputs:
+            raise UnknownName("input", name[:80], inputs, where=where)
+
+
+def infer(model: Any, where: str, values: Mapping[str, int]) -> Any:
+    """The model with the shapes of its values. What cannot be inferred stays open; the walk counts it by its inputs.
+
+    Args:
+        values: inputs that hold one whole number -> that number.
+    """
     import onnx.shape_inference
 
+    copy = stand_ins(model)
+    shapes = {value.name: described(value)[0] for value in model.graph.input}
+    given = {name: np.full([size or 1 for size in shapes.get(name) or ()], value) for name, value in values.items()}
     try:
-        return onnx.shape_inference.infer_shapes(stand_ins(model), check_type=False, strict_mode=False, data_prop=True)
+        for _ in range(ROUNDS):
+            found = onnx.shape_inference.infer_shapes(copy, check_type=False, strict_mode=False, data_prop=True)
+            if not open_shapes(found.graph) or not fix(copy.graph, found.graph, ChainMap(dict(given)), ChainMap()):
+                break
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError("the shapes of the network fit together", value=reason, where=where) from None
+    return found

@@ -10,6 +10,12 @@ from typing import Any
 from tradespace.workloads.networks.builder import Gemm, Value
 
 Inputs = Sequence[Value | None]
+TYPES: Mapping[int, str] = {
+    1: "fp32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
+    10: "fp16", 11: "fp64", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bf16", 17: "fp8",
+    18: "fp8", 19: "fp8", 20: "fp8", 21: "uint4", 22: "int4", 23: "fp4", 24: "fp8", 25: "uint2", 26: "int2",
+}  # fmt: skip
+"""TensorProto.DataType."""
 
 
 @dataclass(frozen=True, slots=True)

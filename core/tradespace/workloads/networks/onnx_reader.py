@@ -13,7 +13,7 @@ from tradespace.workloads.networks.isolation import read_apart
 from tradespace.workloads.operators import OperatorGraph
 from tradespace.workloads.options import check_keys, integer, text
 
-KEYS = ("name", "title", "axes", "trips")
+KEYS = ("name", "title", "axes", "values", "trips")
 MAX_AXES = 1000
 
 
@@ -31,8 +31,9 @@ class OnnxReader:
             return False
 
     def read(self, path: Path, options: Mapping[str, Any]) -> OperatorGraph:
-        """One inference of the network. `axes` sets open axes (`axes.batch=1`), `trips` how often a Loop runs whose
-        trip count the file does not hold (1).
+        """One inference of the network. `axes` sets open axes (`axes.batch=1`), `values` inputs that hold one whole
+        number and decide what runs (`values.sr=16000`), `trips` how often a Loop runs whose trip count the file does
+        not hold (1).
 
         Raises:
             InputError, UnknownName: a damaged or hostile file, an unknown option, an open axis without a size.
@@ -40,7 +41,8 @@ class OnnxReader:
         where = str(path)
         check_keys(options, KEYS, f"workload {path.name}")
         trips = integer(options, "trips", where, high=10**9, default=1)
-        axes = _axes(options, where)
+        axes = _numbers(options, "axes", where, low=0)
+        values = _numbers(options, "values", where, low=-(10**9))
         name = text(options, "name", where, default=path.stem[:200])
         title = text(options, "title", where, default=path.name[:200])
         if importlib.util.find_spec("onnx") is None:
@@ -49,16 +51,16 @@ class OnnxReader:
                 remedy="Install it: pip install tradespace[onnx].",
             )  # fmt: skip
         try:
-            network = read_apart(path, {"axes": axes, "trips": trips}, where)
+            network = read_apart(path, {"axes": axes, "values": values, "trips": trips}, where)
         except OSError as error:
             raise InputError("the file cannot be read", value=error.strerror or error, where=where) from None
         return build(network, Origin(name, title, f"ONNX file {path.name}"[:300], where))
 
 
-def _axes(options: Mapping[str, Any], where: str) -> dict[str, int]:
-    given = options.get("axes")
+def _numbers(options: Mapping[str, Any], key: str, where: str, *, low: int) -> dict[str, int]:
+    given = options.get(key)
     if given is None:
         return {}
     if not isinstance(given, Mapping) or len(given) > MAX_AXES:
-        raise InputError("'axes' maps names of open axes to sizes", value=repr(given)[:80], where=where)
-    return {str(key): integer(given, key, f"{where}: axes", low=0, high=10**9, default=None) for key in given}
+        raise InputError(f"'{key}' maps names to whole numbers", value=repr(given)[:80], where=where)
+    return {str(name): integer(given, name, f"{where}: {key}", low=low, high=10**9, default=None) for name in given}

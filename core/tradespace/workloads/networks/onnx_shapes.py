@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 from tradespace.workloads.networks.builder import Value
-from tradespace.workloads.networks.onnx_ops import attribute
+from tradespace.workloads.networks.onnx_ops import TYPES, attribute
 from tradespace.workloads.networks.work import NORMS, POINTWISE, SOFTMAX, VIEWS, plain
 
 Open = tuple[int | None, ...]
@@ -15,8 +15,6 @@ Open = tuple[int | None, ...]
 
 def described(value: Any) -> tuple[Open | None, str]:
     """(sizes with None for open ones, or None without a rank; type) of a ValueInfoProto."""
-    from tradespace.workloads.networks.onnx_model import TYPES
-
     tensor = value.type.tensor_type
     dtype = TYPES.get(tensor.elem_type, "other")
     if not tensor.HasField("shape"):

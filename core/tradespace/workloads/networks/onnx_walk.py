@@ -17,8 +17,7 @@ from typing import Any
 from tradespace.errors import InputError
 from tradespace.workloads.networks.builder import Builder, Value, activation_cost, product_flop
 from tradespace.workloads.networks.network import INDICES, Network
-from tradespace.workloads.networks.onnx_model import TYPES
-from tradespace.workloads.networks.onnx_ops import PRODUCTS, SCALES, attribute, heads
+from tradespace.workloads.networks.onnx_ops import PRODUCTS, SCALES, TYPES, attribute, heads
 from tradespace.workloads.networks.onnx_shapes import Open, described, settle
 from tradespace.workloads.networks.work import plain
 
@@ -118,6 +117,13 @@ def _number(tensor: Any) -> int | None:
     return int.from_bytes(tensor.raw_data, "little", signed=True) if len(tensor.raw_data) == width else None
 
 
+def _computed(walk: Walk, twin: Any) -> None:
+    """A number that `onnx_constants` found: trip counts and conditions are looked up by name."""
+    tensor = next((a.t for a in twin.attribute if a.name == "value"), None)
+    if tensor is not None and prod(tensor.dims) == 1 and tensor.raw_data and twin.output:
+        walk.numbers[twin.output[0]] = int.from_bytes(tensor.raw_data, "little", signed=True)
+
+
 def _sparse(walk: Walk, sparse: Any, values: Values) -> None:
     held = float(prod(sparse.values.dims))
     name = sparse.values.name
@@ -129,6 +135,8 @@ def _sparse(walk: Walk, sparse: Any, values: Values) -> None:
 def _nodes(walk: Walk, graph: Any, inferred: Any, values: Values, info: Info) -> None:
     for at, (node, twin) in enumerate(zip(graph.node, inferred.node, strict=True)):
         inputs = [_read(walk, name, values) for name in node.input]
+        if twin.op_type == "Constant" and node.op_type != "Constant":
+            _computed(walk, twin)
         if node.op_type in ("If", "Loop", "Scan") and node.domain in ("", "ai.onnx"):
             _control(walk, node, twin, inputs, values, info)
         elif not _folded(walk, node, inputs, values, info) and not _requantised(walk, node, inputs, values):
@@ -180,7 +188,8 @@ def _folded(walk: Walk, node: Any, inputs: Sequence[Value | None], values: Value
 
 
 def _follow_number(walk: Walk, node: Any, name: str) -> None:
-    if node.op_type in ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape") and node.input[0] in walk.numbers:
+    same = node.op_type in ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape")
+    if same and node.input and node.input[0] in walk.numbers:
         walk.numbers[name] = walk.numbers[node.input[0]]
 
 
@@ -375,6 +384,9 @@ def _body(walk: Walk, pair: tuple[Any, Any], given: Sequence[Value | None], valu
 
 
 def _branches(walk: Walk, node: Any, bodies: Mapping[str, tuple[Any, Any]], values: Values, info: Info) -> list[Value]:
+    certain = walk.numbers.get(node.input[0] if node.input else "")
+    if certain is not None and "then_branch" in bodies and "else_branch" in bodies:
+        return _body(walk, bodies["then_branch" if certain else "else_branch"], (), values, info)
     ops, spans, results = walk.builder.ops, [], []
     for key in ("then_branch", "else_branch"):
         if key not in bodies:
