@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,7 @@ from tradespace.errors import PluginError, ProblemError, UnknownName
 from tradespace.expressions import Expression
 
 if TYPE_CHECKING:
+    from tradespace.costs.schedules_structure import TaskStructure
     from tradespace.plugins import Registry
 
 Array = NDArray[np.float64]
@@ -88,14 +90,15 @@ class Structure:
     variable fastest. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
     nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
     of a metric than its term (an additive minorant such as the mean of the groups), or stand alone. ``allowed``: the
-    states that each entry may take, where not all.
+    states that each entry may take, where not all. ``tasks``: the evaluator prices schedules of a task graph instead.
     """
 
-    variables: tuple[str, ...]
-    terms: Mapping[str, ChainTerm]  # metric -> form; direction "min" metrics only
+    variables: tuple[str, ...] = ()
+    terms: Mapping[str, ChainTerm] = field(default_factory=dict)  # metric -> form; direction "min" metrics only
     limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
     maxima: Mapping[str, MaxTerm] = field(default_factory=dict)  # metric -> largest of sums
     allowed: NDArray[np.bool_] | None = None  # (n, S)
+    tasks: TaskStructure | None = None
 
     def groups(self, metric: str) -> tuple[ChainTerm, ...]:
         """The terms whose largest sum the metric is, or is at least: one for a sum; none where nothing is known."""
@@ -131,9 +134,13 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Declined:
-    """Why an evaluator does not take a pair of workload and target. Falsy, so ``if factory.accepts(...)`` reads."""
+    """Why an evaluator does not take a pair of workload and target. Falsy, so ``if factory.accepts(...)`` reads.
+
+    ``other_kind``: it takes no workload of this kind on any target, so that nobody needs to hear of it.
+    """
 
     reason: str
+    other_kind: bool = False
 
     def __bool__(self) -> bool:
         return False
@@ -197,14 +204,20 @@ class Scores:
     violations: Array
     prices: Prices
 
-    @property
+    @cached_property
     def violation(self) -> Array:
         """``(N,)`` total amount by which constraints are broken; 0 = feasible."""
-        return np.asarray(np.maximum(self.violations, 0.0).sum(axis=1))
+        total = np.zeros(len(self.violations))
+        for amount in self.violations.T:  # column by column: reducing over a short last axis is ten times slower
+            total += np.maximum(amount, 0.0)
+        return total
 
-    @property
+    @cached_property
     def feasible(self) -> NDArray[np.bool_]:
-        return np.asarray((self.violations <= 0.0).all(axis=1))
+        ok = np.ones(len(self.violations), bool)
+        for amount in self.violations.T:
+            ok &= amount <= 0.0
+        return ok
 
     def take(self, rows: Any) -> Scores:
         return Scores(self.objectives[rows], self.violations[rows], self.prices.take(rows))
@@ -261,7 +274,7 @@ class Problem:
         prices = self.price(designs) if prices is None else prices
         objectives = np.stack([o.minimised(self._value(o, prices)) for o in self.objectives], axis=1)
         columns = [*prices.violations.values(), *(c.violation(prices) for c in self.constraints)]
-        violations = np.stack(columns, axis=1) if columns else np.zeros((len(designs), 0))
+        violations = np.stack(columns).T if columns else np.zeros((len(designs), 0))
         return Scores(np.ascontiguousarray(objectives), violations, prices)
 
     def violation_names(self, prices: Prices) -> tuple[str, ...]:

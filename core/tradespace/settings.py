@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tradespace.targets import Target
 
 
+NO_EVALUATOR = "no evaluator takes this workload on this target"
+
+
 @dataclass(frozen=True)
 class Setting:
     """References, not objects: a name of the catalogue, a path, or ``{extends: name, dotted.key: value}``.
@@ -62,7 +65,7 @@ def bind(setting: Setting, registry: Registry) -> Bound:
             bodies[number.part] = open_numbers.put(bodies[number.part], number.path, number.values[index])
         workload = load.build_workload(bodies["workload"], path, registry)
         target = build_target(name, cast(layers.Tree, bodies["target"]), registry)
-        return _bind(replace(setting, evaluator=evaluator, options=bodies["options"]), workload, target, registry)
+        return bind_pair(replace(setting, evaluator=evaluator, options=bodies["options"]), workload, target, registry)
 
     if not numbers:
         return chosen((), setting.evaluator)
@@ -88,7 +91,16 @@ def _opened(
     return replace(found[0], setting=setting, evaluator=evaluator)
 
 
-def _bind(setting: Setting, workload: Any, target: Target, registry: Registry) -> Bound:
+def has_open_numbers(workload: Any, registry: Registry) -> bool:
+    """Whether the workload that a reference stands for leaves numbers open."""
+    from tradespace import open_numbers
+    from tradespace.workloads import load
+
+    return any(True for _ in open_numbers.find(load.resolve(workload, registry)[0], "workload"))
+
+
+def bind_pair(setting: Setting, workload: Any, target: Target, registry: Registry) -> Bound:
+    """`bind` for objects that are loaded already: what ``setting`` says of evaluator and options holds."""
     accepted, declined = _accepting(workload, target, registry)
     names = list(accepted)
     if setting.evaluator is not None:
@@ -96,25 +108,37 @@ def _bind(setting: Setting, workload: Any, target: Target, registry: Registry) -
             raise UnknownName("evaluator", setting.evaluator, registry.names("evaluators"))
         if setting.evaluator in declined:
             raise ProblemError(
-                f"evaluator '{setting.evaluator}' does not take this pair", value=declined[setting.evaluator]
+                f"evaluator '{setting.evaluator}' does not take this pair", value=declined[setting.evaluator].reason
             )
         names = [setting.evaluator, *(n for n in names if n != setting.evaluator)]
     if not names:
-        reasons = "; ".join(f"{n}: {r}" for n, r in declined.items())
         raise ProblemError(
-            "no evaluator takes this workload on this target",
+            NO_EVALUATOR,
             value=f"{setting.workload} on {setting.target}",
-            remedy=f"{reasons}.",
+            remedy=f"{why_not(workload, declined)}.",
         )
     with foreign(f"evaluator '{names[0]}'"):
         evaluator = accepted[names[0]].bind(workload, target, setting.options, registry)
-    return Bound(setting, workload, target, evaluator, names[0], tuple(names[1:]), declined)
+    return Bound(
+        setting, workload, target, evaluator, names[0], tuple(names[1:]), {n: d.reason for n, d in declined.items()}
+    )
 
 
-def _accepting(workload: Any, target: Target, registry: Registry) -> tuple[dict[str, Any], dict[str, str]]:
+def why_not(workload: Any, declined: Mapping[str, Declined]) -> str:
+    """The reasons of the evaluators that take workloads of this kind, equal ones told once."""
+    reasons: dict[str, list[str]] = {}
+    for name, answer in declined.items():
+        if not answer.other_kind:
+            reasons.setdefault(answer.reason, []).append(name)
+    if not reasons:
+        return f"no evaluator prices workloads of kind '{getattr(workload, 'kind', '?')}'"
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+
+
+def _accepting(workload: Any, target: Target, registry: Registry) -> tuple[dict[str, Any], dict[str, Declined]]:
     """Accepting factories by falling fidelity, and the reasons of the others."""
     accepted: dict[str, Any] = {}
-    declined: dict[str, str] = {}
+    declined: dict[str, Declined] = {}
     for name in registry.names("evaluators"):
         try:
             with foreign(f"evaluator '{name}'"):
@@ -123,10 +147,10 @@ def _accepting(workload: Any, target: Target, registry: Registry) -> tuple[dict[
                 if answer is not True and not isinstance(answer, Declined):
                     raise PluginError("accepts answers True or Declined(reason)", value=answer)
         except TradespaceError as error:  # a broken plugin costs only its own names
-            declined[name] = str(error)
+            declined[name] = Declined(str(error))
             continue
         if isinstance(answer, Declined):
-            declined[name] = answer.reason
+            declined[name] = answer
         else:
             accepted[name] = factory
     ranked = sorted(accepted, key=lambda n: (-accepted[n].fidelity, n))

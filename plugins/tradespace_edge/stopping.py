@@ -76,7 +76,7 @@ class StoppingFactory:
     fidelity = 10
 
     def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined:
-        return True if isinstance(workload, AnswerMix) else Declined("takes answer mixes")
+        return True if isinstance(workload, AnswerMix) else Declined("takes answer mixes", other_kind=True)
 
     def bind(self, workload: AnswerMix, target: Any, options: Mapping[str, Any], registry: Any = None) -> Stopping:
         for key in options:

@@ -40,7 +40,8 @@ Times = tuple[Ints, Floats, Floats]
 def accepts(workload: Any, target: Any) -> Declined | None:
     """Why a pair is declined; None if it is not."""
     if getattr(workload, "kind", None) != "task-graph":
-        return Declined(f"prices task graphs, not {getattr(workload, 'kind', type(workload).__name__)}")
+        kind = getattr(workload, "kind", type(workload).__name__)
+        return Declined(f"prices task graphs, not {kind}", other_kind=True)
     other = sorted({device.model for device in target.devices if device.model != MODEL})
     if other:
         return Declined(f"needs devices of model '{MODEL}', the target has {', '.join(other)}")

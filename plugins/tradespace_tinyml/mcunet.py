@@ -70,9 +70,8 @@ class MCUNetFactory:
 
     def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined:
         if nets_of(workload) is None:
-            return Declined(
-                f"takes convolutional networks and spaces of them, not '{getattr(workload, 'name', workload)}'"
-            )
+            name = getattr(workload, "name", workload)
+            return Declined(f"takes convolutional networks and spaces of them, not '{name}'", other_kind=True)
         chips = [device for device in target.devices if device.model == "mcu"]
         if len(chips) != 1 or len(target.devices) != 1:
             return Declined("takes a target with one device, of model 'mcu'")

@@ -130,7 +130,8 @@ def _bind(
 def accepts(workload: object, target: Target) -> bool | Declined:
     """True, or which operator kinds no device of the target runs."""
     if getattr(workload, "kind", None) != OperatorGraph.kind or not isinstance(workload, OperatorGraph):
-        return Declined(f"prices operator graphs, not {getattr(workload, 'kind', type(workload).__name__)}")
+        kind = getattr(workload, "kind", type(workload).__name__)
+        return Declined(f"prices operator graphs, not {kind}", other_kind=True)
     if not 1 <= len(target.devices) <= 127:
         return Declined(f"places on 1 to 127 devices; the target has {len(target.devices)}")
     runs = {kind for device in target.devices for kind in device.runs}

@@ -321,7 +321,7 @@ def test_check_takes_an_importable_package_that_is_not_installed(
     monkeypatch.syspath_prepend(str(tmp_path))
     code, out, _ = run("check", "loose_plugin")
     assert code == 1 and "plugin kit loose_plugin: 3 checks, 3 passed" in out and "no module named" in out.lower()
-    assert run("check", "json")[0] == 2  # importable, but no plugin
+    assert run("check", "fractions")[0] == 2  # importable, but no plugin
 
 
 @pytest.mark.parametrize(
