@@ -1,0 +1,12 @@
+"""Computing in memory: DRAM whose banks multiply, rows, refresh and the companion chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradespace.hookspecs import hookimpl
+
+
+@hookimpl
+def tradespace_catalogue() -> str:
+    return str(Path(__file__).parent / "catalogue")

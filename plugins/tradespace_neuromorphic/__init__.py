@@ -1,0 +1,12 @@
+"""Neuromorphic chips: work that happens only where something spikes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradespace.hookspecs import hookimpl
+
+
+@hookimpl
+def tradespace_catalogue() -> str:
+    return str(Path(__file__).parent / "catalogue")

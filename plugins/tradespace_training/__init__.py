@@ -1,0 +1,12 @@
+"""Training: parallel layouts, pipelines and collectives over clusters of unlike networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradespace.hookspecs import hookimpl
+
+
+@hookimpl
+def tradespace_catalogue() -> str:
+    return str(Path(__file__).parent / "catalogue")
