@@ -51,9 +51,33 @@ def tradespace_precisions() -> dict[str, str]:
 @hookimpl
 def tradespace_kernels() -> dict[str, str]:
     return {
-        "fma-probe": "tradespace.kernels.probes:FMAProbe",
+        "fma-fp32": "tradespace.kernels.probes:FMAProbe",
+        "fma-fp64": "tradespace.kernels.probes:FMAProbe64",
+        "fma-fp16": "tradespace.kernels.probes:FMAProbe16",
+        "dot-bf16": "tradespace.kernels.probes:DotProbe16",
+        "dot-int8": "tradespace.kernels.probes:DotProbe",
+        "read": "tradespace.kernels.probes:Read",
         "triad": "tradespace.kernels.probes:Triad",
-        "gemv-fp32": "tradespace.kernels.probes:GEMV",
+        "pointer-chase": "tradespace.kernels.probes:PointerChase",
+        "gemv-fp32": "tradespace.kernels.dense:Gemv",
+        "gemv-fp16": "tradespace.kernels.dense:GemvFP16",
+        "gemv-bf16": "tradespace.kernels.dense:GemvBF16",
+        "gemv-int8": "tradespace.kernels.dense:GemvInt8",
+        "gemm-fp32": "tradespace.kernels.dense:Gemm",
+        "gemm-int8": "tradespace.kernels.dense:GemmInt8",
+        "gemv-q8_0": "tradespace.kernels.blocks:GemvQ80",
+        "gemv-q6_k": "tradespace.kernels.blocks:GemvQ6K",
+        "gemv-q5_0": "tradespace.kernels.blocks:GemvQ50",
+        "gemv-q4_0": "tradespace.kernels.blocks:GemvQ40",
+        "gemv-q4_k": "tradespace.kernels.blocks:GemvQ4K",
+        "gemv-q3_k": "tradespace.kernels.blocks:GemvQ3K",
+        "gemv-q2_k": "tradespace.kernels.blocks:GemvQ2K",
+        "gemv-iq4_nl": "tradespace.kernels.blocks:GemvIQ4NL",
+        "rms-norm": "tradespace.kernels.decoder:RMSNorm",
+        "rope": "tradespace.kernels.decoder:Rope",
+        "attention": "tradespace.kernels.decoder:Attention",
+        "silu-mul": "tradespace.kernels.decoder:SiluMul",
+        "add": "tradespace.kernels.decoder:Add",
     }
 
 

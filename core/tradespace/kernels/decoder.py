@@ -26,7 +26,10 @@ class _Norm(ctypes.Structure):
 
 
 class _Rope(ctypes.Structure):
-    _fields_ = (("x", POINTER), ("cosine", POINTER), ("sine", POINTER), ("heads", INT), ("width", INT), ("past", INT))
+    _fields_ = (
+        ("x", POINTER), ("y", POINTER), ("cosine", POINTER), ("sine", POINTER),
+        ("heads", INT), ("width", INT), ("past", INT),
+    )  # fmt: skip
 
 
 class _Cache(ctypes.Structure):
@@ -58,11 +61,11 @@ def norm_task(x: Floats, weight: Floats, y: Floats, epsilon: float = 1e-5, isa: 
     return Task(_function("rms_norm", isa), args, x.size // weight.size, 1, (x, weight, y), "norm")
 
 
-def rope_task(x: Floats, cosine: Floats, sine: Floats, past: int, isa: str = "native") -> Task:
-    """Rotate x (tokens, heads, width) in place; tables (positions, width / 2), token t stands at `past` + t."""
+def rope_task(x: Floats, y: Floats, cosine: Floats, sine: Floats, past: int, isa: str = "native") -> Task:
+    """y = x (tokens, heads, width) rotated; y may be x. Tables (positions, width / 2), token t stands at `past` + t."""
     _, heads, width = x.shape
-    args = _Rope(x.ctypes.data, cosine.ctypes.data, sine.ctypes.data, heads, width, past)
-    return Task(_function("rope", isa), args, x.size // width, 1, (x, cosine, sine), "rope")
+    args = _Rope(x.ctypes.data, y.ctypes.data, cosine.ctypes.data, sine.ctypes.data, heads, width, past)
+    return Task(_function("rope", isa), args, x.size // width, 1, (x, y, cosine, sine), "rope")
 
 
 def rope_tables(positions: int, width: int, base: float = 10_000.0) -> tuple[Floats, Floats]:
@@ -177,12 +180,11 @@ class Rope:
         return np.concatenate([turned.real, turned.imag], axis=2)
 
     def tasks(self, inputs: Arrays) -> list[Task]:
-        return [rope_task(inputs["y"], inputs["cosine"], inputs["sine"], 3, self.isa)]
+        return [rope_task(inputs["x"], inputs["y"], inputs["cosine"], inputs["sine"], 3, self.isa)]
 
     def run(self, inputs: Arrays) -> NDArray[Any]:
-        turned = {**inputs, "y": aligned(inputs["x"])}
-        run_tasks(self.tasks(turned))
-        return turned["y"]
+        run_tasks(self.tasks(inputs))
+        return inputs["y"]
 
     def work(self, inputs: Arrays) -> Work:
         return Work(3.0 * inputs["x"].size, 8.0 * inputs["x"].size + 2.0 * inputs["cosine"].nbytes)

@@ -7,19 +7,22 @@ assert report.passed, str(report)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.kernels.build import KernelError
-from tradespace.kernels.contract import Arrays, Kernel, disagreement
+from tradespace.kernels.build import ISAS, KernelError
+from tradespace.kernels.contract import Arrays, Kernel, TaskKernel, disagreement
+from tradespace.kernels.running import run_tasks
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 
 SIZES = (1, 1_000, 100_003)
 """Scales that every kernel is tried at: the smallest, a middle one, and one that no vector width divides."""
+THREADS = (1, 2, 3)
+"""Numbers of threads that must give the same bits."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,17 @@ class KernelSubject:
         except KernelError as why:
             not_applicable(f"cannot be built here: {why}")
 
+    def awkward(self) -> Iterator[tuple[str, Arrays]]:
+        """The kernel's own hard cases, where it names any: ``awkward(rng)`` yields (label, inputs)."""
+        cases = getattr(self.kernel, "awkward", None)
+        return iter(cases(np.random.Generator(np.random.Philox(2)))) if cases else iter(())
+
+    def variants(self) -> Iterator[tuple[str, Kernel]]:
+        """The same kernel for each instruction set, where it has a field ``isa``."""
+        kernel: Any = self.kernel
+        if is_dataclass(type(kernel)) and "isa" in {field.name for field in fields(kernel)}:
+            yield from ((isa, replace(kernel, isa=isa)) for isa in ISAS)
+
 
 def check_kernel(kernel: Kernel, label: str | None = None, *, expected: Mapping[str, str] | None = None) -> KitReport:
     """Run the kit on a kernel. `expected`: check -> reason, for known failures (strict)."""
@@ -52,6 +66,12 @@ def check_kernel(kernel: Kernel, label: str | None = None, *, expected: Mapping[
 
 def _bytes(inputs: Arrays) -> int:
     return sum(array.nbytes for array in inputs.values())
+
+
+def _agree(kernel: Kernel, inputs: Arrays, label: str) -> None:
+    error = disagreement(kernel, inputs)
+    if not error <= kernel.tolerance:
+        fail(f"{label}: off by {error:.3g} of the largest magnitude, allowed {kernel.tolerance:g}")
 
 
 def describes_itself(subject: KernelSubject) -> None:
@@ -107,9 +127,52 @@ def native_result_is_the_reference(subject: KernelSubject) -> None:
         for seed in (0, 1):
             inputs = subject.inputs(size, seed)
             subject.run(inputs)
-            error = disagreement(subject.kernel, inputs)
-            if not error <= subject.kernel.tolerance:
-                fail(f"size {size}: off by {error:.3g} of the largest magnitude, allowed {subject.kernel.tolerance:g}")
+            _agree(subject.kernel, inputs, f"size {size}")
+
+
+def awkward_inputs_agree(subject: KernelSubject) -> None:
+    """The native result equals the reference for the hard cases that the kernel names (``awkward``)."""
+    count = 0
+    for label, inputs in subject.awkward():
+        count += 1
+        subject.run(inputs)
+        _agree(subject.kernel, inputs, label)
+    if not count:
+        not_applicable("the kernel names no awkward inputs")
+
+
+def every_instruction_set_agrees(subject: KernelSubject) -> None:
+    """What is compiled for another instruction set equals the reference too, for all sizes and hard cases."""
+    tried = []
+    for isa, kernel in subject.variants():
+        try:
+            for size in SIZES:
+                _agree(kernel, subject.inputs(size), f"{isa}, size {size}")
+            for label, inputs in subject.awkward():
+                _agree(kernel, inputs, f"{isa}, {label}")
+            tried.append(isa)
+        except KernelError:
+            continue
+    if not tried:
+        not_applicable("the kernel has no field 'isa', or none of them can be built here")
+
+
+def threads_do_not_matter(subject: KernelSubject) -> None:
+    """1, 2 and 3 threads give the same bits."""
+    kernel = subject.kernel
+    if not isinstance(kernel, TaskKernel):
+        not_applicable("the kernel is not made of tasks")
+    inputs = {name: np.array(array) for name, array in subject.inputs(SIZES[2]).items()}
+    first = subject.run(inputs)
+    held = [array for array in inputs.values() if np.array_equal(array, first)]
+    if not held:
+        fail("none of the buffers among the inputs holds the result")
+    for threads in THREADS:
+        for array in held:
+            array[...] = 0
+        run_tasks(kernel.tasks(inputs), threads=threads)
+        if not any(np.array_equal(array, first) for array in held):
+            fail(f"{threads} threads give another result than `run`")
 
 
 def native_result_repeats(subject: KernelSubject) -> None:
@@ -154,6 +217,9 @@ KIT: Kit[KernelSubject] = Kit(
         reference_is_a_function,
         reference_leaves_its_inputs,
         native_result_is_the_reference,
+        awkward_inputs_agree,
+        every_instruction_set_agrees,
+        threads_do_not_matter,
         native_result_repeats,
         native_code_leaves_its_inputs,
         work_is_counted,

@@ -28,7 +28,8 @@ void rms_norm(const void *args, int64_t begin, int64_t end) {
 }
 
 struct rope {
-    float *x;                /* (tokens, heads, width), rotated in place */
+    const float *x;             /* (tokens, heads, width) */
+    float *y;                   /* as x, and may be x */
     const float *cosine, *sine; /* (positions, width / 2) */
     int64_t heads, width, past;
 };
@@ -38,17 +39,18 @@ void rope(const void *args, int64_t begin, int64_t end) {
     const struct rope *p = args;
     int64_t half = p->width / 2;
     for (int64_t r = begin; r < end; r++) {
-        float *a = p->x + r * p->width, *b = a + half;
+        const float *a = p->x + r * p->width, *b = a + half;
+        float *y = p->y + r * p->width, *z = y + half;
         const float *c = p->cosine + (p->past + r / p->heads) * half, *s = p->sine + (p->past + r / p->heads) * half;
         int64_t i = 0;
         for (; i + LANES <= half; i += LANES) {
             vec u = load(a + i), v = load(b + i), cs = load(c + i), sn = load(s + i);
-            store(a + i, u * cs - v * sn);
-            store(b + i, u * sn + v * cs);
+            store(y + i, u * cs - v * sn);
+            store(z + i, u * sn + v * cs);
         }
         for (; i < half; i++) {
             float u = a[i], v = b[i];
-            a[i] = u * c[i] - v * s[i], b[i] = u * s[i] + v * c[i];
+            y[i] = u * c[i] - v * s[i], z[i] = u * s[i] + v * c[i];
         }
     }
 }
