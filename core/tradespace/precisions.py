@@ -55,7 +55,8 @@ class Precision:
         activation_bits: bits of one activation or KV element while weights are in this format.
         meaning: one line for people.
         source: where the format is defined.
-        codec: the exact codec; without one the format has bytes but no `nmse`.
+        codec: the exact codec; without one the format has bytes but cannot encode.
+        error: `nmse` of a format without a codec, as `source` says it was measured.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Precision:
     meaning: str
     source: str
     codec: Codec | None = None
+    error: float | None = None
 
     def __post_init__(self) -> None:
         if min(self.bits, self.block, self.activation_bits) < 1 or self.scale_bits < 0:
@@ -106,8 +108,9 @@ class Precision:
 
     @property
     def nmse(self) -> float:
-        """Mean squared error relative to the mean square, on a fixed standard normal sample, by the codec itself."""
-        return _nmse(self)
+        """Mean squared error relative to the mean square, on a fixed standard normal sample, by the codec itself (or
+        by the codec of the format's authors, where only they have one)."""
+        return self.error if self.error is not None and self.codec is None else _nmse(self)
 
 
 @functools.cache

@@ -16,7 +16,11 @@ def tradespace_catalogue() -> str:
 
 @hookimpl
 def tradespace_workloads() -> dict[str, str]:
-    return {"decoder": "tradespace.workloads.decoder:build", "answer-mix": "tradespace_edge.stopping:build"}
+    return {
+        "decoder": "tradespace.workloads.decoder:build",
+        "answer-mix": "tradespace_edge.stopping:build",
+        "matmul": "tradespace_edge.tmac_workload:build",
+    }
 
 
 @hookimpl
@@ -31,7 +35,7 @@ def tradespace_readers() -> dict[str, str]:
 
 @hookimpl
 def tradespace_device_models() -> dict[str, str]:
-    return {"roofline": "tradespace.costs.roofline:Roofline"}
+    return {"roofline": "tradespace.costs.roofline:Roofline", "lookup-cpu": "tradespace_edge.tmac:LookupCPU"}
 
 
 @hookimpl
@@ -40,12 +44,20 @@ def tradespace_evaluators() -> dict[str, str]:
         "tables": "tradespace.costs.tables:TablesFactory",
         "qeil": "tradespace_edge.qeil:QEILFactory",
         "stopping": "tradespace_edge.stopping:StoppingFactory",
+        "kernel": "tradespace_edge.tmac_kernels:KernelFactory",
     }
 
 
 @hookimpl
 def tradespace_precisions() -> dict[str, str]:
-    return {name: f"tradespace.precisions:{name.upper()}" for name in ("fp32", "fp16", "bf16", "int8", "int4")}
+    plain = ("fp32", "fp16", "bf16", "int8", "int4")
+    ggml = (
+        "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq1_s", "iq1_m", "iq2_xxs",
+        "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs", "tq1_0", "tq2_0", "mxfp4", "nvfp4",
+    )  # fmt: skip
+    found = {name: f"tradespace.precisions:{name.upper()}" for name in plain}
+    found |= {name: f"tradespace_edge.tmac_formats:{name.upper()}" for name in ("int1", "int2", "int3")}
+    return found | {name: f"tradespace.ggml_formats:{name.upper()}" for name in ggml}
 
 
 @hookimpl
