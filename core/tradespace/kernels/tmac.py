@@ -125,6 +125,19 @@ class Lookup:
             "zero": np.array([q.zero], np.float32),
         }
 
+    def shaped(self, m: int, k: int, rng: np.random.Generator) -> Arrays:
+        """Random planes and scales for m rows and k columns, without quantising anything: what a timing needs."""
+        check_shape(k, self.weight_group)
+        rows = m + -m % self.rows
+        scales = rng.uniform(0.5, 1.0, rows * (k // self.weight_group)).astype(np.float16)
+        return {
+            "x": rng.standard_normal((self.batch, k), dtype=np.float32),
+            "planes": rng.integers(0, 256, rows * k * self.bits // 8, dtype=np.uint8),
+            "scales": scales,
+            "shape": np.array([m, k], np.int64),
+            "zero": np.array([2.0 ** (self.bits - 1)], np.float32),
+        }
+
     def inputs(self, size: int, rng: np.random.Generator) -> Arrays:
         """A Gaussian matrix of about ``32 * size / bits`` weights, and activations."""
         unit = max(self.weight_group, self.table_group, 32)
