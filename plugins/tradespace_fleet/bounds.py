@@ -1,6 +1,9 @@
-"""A lower bound on the makespan of every schedule: a linear relaxation (ours, from two textbook bounds)."""
+"""Lower bounds of every schedule's metrics: a linear relaxation for the makespan, least work for energy and cost."""
 
 from __future__ import annotations
+
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -39,3 +42,46 @@ def makespan_bound(tables: ScheduleTables) -> float:
     cost[-1] = 1.0
     found = linprog(cost, A_ub=rows, b_ub=np.zeros(rows.shape[0]), A_eq=done.tocsr(), b_eq=np.ones(n), bounds=limits)
     return float(found.fun) * (1.0 - 1e-9)  # below the solver's tolerance
+
+
+def lower_bounds(tables: ScheduleTables) -> Callable[[str], float]:
+    """Metric -> a number that no schedule is below, -inf where none is known. Computed when asked, once."""
+
+    @functools.cache
+    def bound(metric: str) -> float:
+        if metric == "makespan":
+            return makespan_bound(tables)
+        if metric == "energy":
+            return energy_bound(tables, bound("makespan"))
+        if metric == "cost":
+            return cost_bound(tables)
+        if metric == "response":
+            return float((tables.ready + tables.exec).min(axis=1).mean() - tables.graph.tasks.release.mean())
+        return 0.0 if metric in ("tardiness", "late") else -np.inf
+
+    return bound
+
+
+def energy_bound(tables: ScheduleTables, makespan: float) -> float:
+    """J. Idle power of all nodes for a makespan, and for every task the least energy above idle: its time on a node
+    times the smallest increase of that node's power per busy core."""
+    cores, power, m = tables.cores, tables.power, len(tables.nodes)
+    idle, least = np.empty(m), np.empty(m)
+    for j in range(m):
+        levels = power[cores[j] + j : cores[j + 1] + j + 1]
+        idle[j], least[j] = levels[0], ((levels[1:] - levels[0]) / np.arange(1, len(levels))).min()
+    if (least < 0).any():  # busy cores would cool the node: nothing is certain
+        return -np.inf
+    return float(idle.sum() * makespan + (_possible(tables) * least).min(axis=1).sum()) * (1.0 - 1e-9)
+
+
+def cost_bound(tables: ScheduleTables) -> float:
+    """Price of the least core time of every task: a node is leased at least as long as its work over its cores."""
+    rate = tables.nodes.price / tables.nodes.cores / 3600.0
+    return float((_possible(tables) * rate).min(axis=1).sum()) * (1.0 - 1e-9)
+
+
+def _possible(tables: ScheduleTables) -> np.ndarray:
+    """(n, m) s; inf where a task is pinned elsewhere."""
+    pinned = tables.graph.tasks.pinned[:, None]
+    return np.where((pinned < 0) | (pinned == np.arange(len(tables.nodes))), tables.exec, np.inf)

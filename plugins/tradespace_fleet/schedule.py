@@ -9,14 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tradespace.costs.schedules_structure import TaskStructure
 from tradespace.costs.schedules_tables import Floats, Ints
 from tradespace.designs import Designs, Space
 from tradespace.errors import UnknownName
 from tradespace.plans import Plan
 from tradespace.plugins import Registry
-from tradespace.problem import Declined, Metric, Prices
+from tradespace.problem import Declined, Metric, Prices, Structure
 from tradespace.targets.model import Sourced
 from tradespace_fleet.binding import FleetBinding, accepts
+from tradespace_fleet.bounds import lower_bounds
 from tradespace_fleet.list_schedulers import SCHEDULERS, by_rank, upward
 from tradespace_fleet.named_plans import NamedPlans
 
@@ -96,6 +98,17 @@ class ScheduleEvaluator:
         """The plans of the list schedulers, one design each."""
         plans = {name: make(self.binding.tables, self.insertion) for name, make in SCHEDULERS.items()}
         return {name: self.repair(self.binding.designs(*plan)) for name, plan in plans.items()}
+
+    def structure(self) -> Structure | None:
+        """The task graph itself, where designs decide the order; else None."""
+        return Structure(tasks=self._tasks) if "order" in self.space else None
+
+    @cached_property
+    def _tasks(self) -> TaskStructure:
+        free = self.binding.free
+        name = "assignment" if len(free) else ""
+        bound = lower_bounds(self.binding.tables)
+        return TaskStructure(self.binding.tables, self.insertion, "order", name, free, bound)
 
     def explain(self, design: Designs) -> Plan:
         design = design.take(slice(0, 1))

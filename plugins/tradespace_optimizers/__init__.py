@@ -30,6 +30,7 @@ def tradespace_optimizers() -> dict[str, str]:
         "rl_aco": "tradespace_optimizers.rl_aco:RLACO",
         "aco": "tradespace_optimizers.rl_aco:ACO",
         "reinforce": "tradespace_optimizers.rl_aco:Reinforce",
+        "schedule_search": "tradespace_optimizers.schedule_search:ScheduleSearch",
         "optuna_tpe": "tradespace_optimizers.optuna_samplers:TPE",
         "optuna_nsga2": "tradespace_optimizers.optuna_samplers:OptunaNSGA2",
         "optuna_nsga3": "tradespace_optimizers.optuna_samplers:OptunaNSGA3",

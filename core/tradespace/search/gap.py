@@ -19,6 +19,7 @@ from tradespace.search.labels import Limit, chain_of, label_front, limits_of
 from tradespace.search.supports import directions, supports, upper_volume
 
 if TYPE_CHECKING:
+    from tradespace.costs.schedules_structure import TaskStructure
     from tradespace.problem import Constraint, Problem, Structure
     from tradespace.search.indicators import Box
 
@@ -49,6 +50,8 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
     where a gap remains, each one that can bind becomes one more quantity of the labels, and the least bound counts.
     """
     structure, volume = problem.structure(), hypervolume(minimised, box)
+    if structure is not None and structure.tasks is not None and len(minimised):
+        return _task_gap(problem, structure.tasks, volume, box)
     names = chain_objectives(problem, structure)
     if structure is None or names is None or not len(minimised):
         return None
@@ -73,6 +76,19 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
         if tighter < bound:
             bound, method = tighter, f"{method}, cut by Lagrangian supports"
     return Gap(bound, 1.0 - volume / bound, method, epsilon) if bound > 0.0 else None
+
+
+def _task_gap(problem: Problem, tasks: TaskStructure, volume: float, box: Box) -> Gap | None:
+    """From one lower bound an objective: the corner that no schedule is beyond."""
+    names = [o.expression.single for o in problem.objectives if o.direction == "min"]
+    if len(names) < len(problem.objectives):
+        return None
+    corner = np.asarray([-np.inf if name is None else tasks.bound(name) for name in names])
+    if not np.isfinite(corner).all():
+        return None
+    bound = max(hypervolume(corner[None], box), volume)
+    method = "lower bounds of schedules: linear relaxation, least work"
+    return Gap(bound, 1.0 - volume / bound, method, 0.0) if bound > 0.0 else None
 
 
 def _supported(

@@ -9,6 +9,7 @@ from tests.support.chains import Chain
 
 from tradespace.problem import Problem
 from tradespace.search.api import search
+from tradespace.search.front import Front
 from tradespace.search.gap import bound_set, certified_gap, chain_objectives, with_constraints
 from tradespace.search.indicators import hypervolume, reference_box
 
@@ -54,9 +55,12 @@ def test_the_gap_of_an_exact_front_is_zero() -> None:
 
 
 def test_a_worse_front_has_a_larger_gap() -> None:
-    chain = Chain(0, 16)
-    options = {"warm_start": "none"}
-    small, large = (search(chain, ["latency", "energy", "loss"], options=options, evaluations=n) for n in (100, 2000))
+    def found(evaluations: int) -> Front:
+        options = {"warm_start": "none"}
+        goals = ["latency", "energy", "loss"]
+        return search(Chain(0, 16), goals, optimizer="pgsam", options=options, evaluations=evaluations)
+
+    small, large = found(100), found(2000)
     assert small.gap is not None and large.gap is not None
     assert small.gap.gap > large.gap.gap > 0.0
 
