@@ -17,7 +17,9 @@ sys.path.insert(0, str(ROOT))
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.arena", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--minutes", type=float, default=80.0, help="no run starts later than this")
+    parser.add_argument("--phase", choices=["evaluations", "seconds", "both"], default="both")
+    parser.add_argument("--minutes", type=float, default=72.0, help="no run of equal evaluations starts later")
+    parser.add_argument("--clock-minutes", type=float, default=15.0, help="the same for runs of equal time")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="instances whose name contains one of these words, comma between")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "arena")
@@ -26,7 +28,7 @@ def main() -> int:
     parser.add_argument("--note", default="", help="a sentence for the top of the page")
     arguments = parser.parse_args()
 
-    from bench.arena.cells import cells
+    from bench.arena.cells import cells, timed
     from bench.arena.instances import all_instances
     from bench.arena.page import write
     from bench.arena.runner import run
@@ -35,10 +37,14 @@ def main() -> int:
     line = all_instances(lambda name: not words or any(word in name for word in words))
     for name, reason in line.skipped.items():
         print(f"skipped {name}: {reason}")
-    if not arguments.report:
-        plan = list(cells(line.instances, arguments.seeds))
-        done, left = run(plan, arguments.out, jobs=arguments.jobs, minutes=arguments.minutes)
-        print(f"{done} runs finished now, {left} left; run again to go on")
+    phases = {
+        "evaluations": (cells(line.instances, arguments.seeds), arguments.jobs, arguments.minutes),
+        "seconds": (timed(line.instances), 1, arguments.clock_minutes),  # alone on a quiet machine
+    }
+    for phase, (plan, jobs, minutes) in phases.items():
+        if not arguments.report and arguments.phase in (phase, "both"):
+            done, left = run(plan, arguments.out, jobs=jobs, minutes=minutes)
+            print(f"{phase}: {done} runs finished now, {left} left; run again to go on", flush=True)
     print(f"written: {write(arguments.out, arguments.page, line, arguments.note)}")
     return 0
 

@@ -43,7 +43,7 @@ def tables(results: Iterable[Result], best: Mapping[str, float], single: frozens
     """One table a budget. A steady optimizer's longer run fills the shorter budgets by its checkpoints."""
     scores: dict[str, dict[tuple[str, str], dict[int, float]]] = {}
     errors: dict[str, dict[tuple[str, str], str]] = {}
-    from bench.arena.cells import BUDGETS, LARGE, STEADY
+    from bench.arena.cells import BUDGETS, STEADY
 
     for result in results:
         cell = result.cell
@@ -54,8 +54,8 @@ def tables(results: Iterable[Result], best: Mapping[str, float], single: frozens
             continue
         points: dict[str, float | None] = {name: result.volumes.get(-1)}
         if cell.evaluations and cell.optimizer in STEADY:
-            shorter = [b for b in (*BUDGETS, LARGE) if b < cell.evaluations]
-            points |= {f"{b:,} evaluations": result.volumes.get(b) for b in shorter}
+            shorter = [b for b in BUDGETS if b < cell.evaluations]
+            points |= {f"{b:,} evaluations": result.volumes.get(b) for b in shorter if result.evaluations >= b}
         for budget, value in points.items():
             known = share(value, best[cell.instance], cell.instance in single) if value is not None else 0.0
             scores.setdefault(budget, {}).setdefault(place, {}).setdefault(cell.seed, known)

@@ -1,4 +1,9 @@
-"""Which optimizer meets which instance, on what budget: the plan of the arena, seed by seed."""
+"""Which optimizer meets which instance, on what budget: the plan of the arena, seed by seed.
+
+Equal evaluations: everything up to 10,000 designs, seed by seed over all instances, so that a run that is cut short is
+still balanced; 50,000 designs on every instance once three seeds are done. Equal time: one run at a time. What takes
+more than `LONG` seconds a run gets `FEW` seeds.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +12,30 @@ from dataclasses import dataclass
 
 from bench.arena.instances import Instance
 
+BUDGETS = (500, 2000, 10_000, 50_000)
 CHECKPOINTS = [100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000]
-BUDGETS = (500, 2000)
-LARGE = 10_000
-HUGE = ("sum 48", "coupled 24", "zdt4")
-"""Instances that also get 50,000 evaluations, and runs by the clock."""
+LONG, FEW = 5.0, 3
+"""Seconds a run; seeds of what takes longer."""
+HUGE_SEEDS = (0, 1, 2)
+"""Seeds with 50,000 designs: the first on every instance, the others on those of `AGAIN`."""
+AGAIN = ("sum 48", "capped 48", "bottleneck 48", "coupled 48", "llama-3.2-1b on laptop", "srasearch", "zdt4", "dtlz2")
 TRIALS = ("coupled 24", "zdt4")
-"""The two instances of the optimizers that take milliseconds a trial."""
-STEADY = ("random", "archive local search", "pymoo nsga2", "pymoo sms_emoa", "pymoo age_moea2")
-"""Their course does not depend on the budget, so that one long run holds the shorter ones."""
-SLOW: Mapping[str, int] = {"optuna nsga2": 5, "optuna tpe": 5}
+"""The two instances of the optimizers that take tens of milliseconds a trial and more."""
+TRIAL_SEEDS, TRIAL_EVALUATIONS = 5, 500
+SLOW = ("optuna nsga2", "optuna tpe")
+STEADY = ("random", "archive local search", *(f"pymoo {n}" for n in ("nsga2", "nsga3", "sms_emoa", "age_moea2")))
+"""Their course does not depend on the budget (a test holds them to it), so that a long run holds the shorter ones."""
 BLACK_BOX = ("auto", "pgsam")
 DECLARED = ("auto declared", "pgsam declared")
 EXACT = "chain_exact declared"
-SCHEDULES = ("rl_aco",)
-NETWORKS = ("tinynas", "nas_evolution")
-LENGTHY: Mapping[str, int] = dict.fromkeys((*NETWORKS, "pymoo moead"), 2) | {EXACT: 1}
-"""Seeds of optimizers that take 5 to 20 s a run, or know no chance."""
-PYMOO_SMALL = ("pymoo nsga3", "pymoo moead", "pymoo rvea")
+SEEDS: Mapping[str, int] = {"pymoo age_moea2": 10, "pgsam declared": 10, "pymoo rvea": 10, "pymoo moead": 3, EXACT: 1}
+"""Fewer than 20 seeds: what costs most of those that no claim rests on; MOEA/D; and what knows no chance."""
+CLOCKED = (
+    *("sum 48", "capped 48", "bottleneck 48", "coupled 48", "coupled 96", "llama-3.2-1b on laptop", "qeil-v2"),
+    *("srasearch", "job shop ft06", "mcunet on stm32f746", "zdt4", "dtlz2"),
+)
+LONGER = ("bottleneck 48", "coupled 48", "llama-3.2-1b on laptop", "srasearch", "zdt4")
+"""Instances with runs of 1 s, and those of 10 s."""
 
 
 @dataclass(frozen=True)
@@ -39,47 +50,63 @@ class Cell:
 
     @property
     def key(self) -> str:
+        return f"{self.kind} | {self.seed}"
+
+    @property
+    def kind(self) -> str:
+        """The cell without its seed."""
         budget = f"{self.evaluations} evaluations" if self.evaluations else f"{self.seconds:g} s"
-        return f"{self.instance} | {self.optimizer} | {budget} | {self.seed}"
+        return f"{self.instance} | {self.optimizer} | {budget}"
 
 
 def cells(instances: Mapping[str, Instance], seeds: int) -> Iterator[Cell]:
-    """Seed by seed, so that a run that is cut short is still balanced."""
+    """The phase of equal evaluations."""
     for seed in range(seeds):
         for instance in instances.values():
             for optimizer in optimizers(instance):
-                if seed >= LENGTHY.get(optimizer, seeds):
-                    continue
-                for budget in budgets(instance, optimizer):
-                    yield Cell(instance.name, optimizer, budget, None, seed)
-        for name in HUGE:
-            if name in instances:
-                yield from _clocked(instances[name], seed)
-        if seed == 2:  # the longest runs come once the shorter ones have three seeds
-            for name in HUGE:
-                if name in instances:
-                    yield from _long(instances[name])
+                if seed < SEEDS.get(optimizer, seeds):
+                    for budget in budgets(instance, optimizer):
+                        yield Cell(instance.name, optimizer, budget, None, seed)
+        if seed == 2:
+            yield from _huge(list(instances.values()), HUGE_SEEDS[0])
+        if seed == 5:
+            yield from _trials(instances)
+        if seed == 9:
+            for other in HUGE_SEEDS[1:]:
+                yield from _huge([instances[name] for name in AGAIN if name in instances], other)
 
 
-def _racers(instance: Instance) -> list[str]:
-    """Who runs by the clock: not what would spend it compiling."""
-    return [name for name in optimizers(instance) if name not in (*PYMOO_SMALL, EXACT, "pymoo age_moea2")]
+def _huge(instances: list[Instance], seed: int) -> Iterator[Cell]:
+    for instance in instances:
+        for optimizer in optimizers(instance):
+            if optimizer not in SEEDS:
+                yield Cell(instance.name, optimizer, BUDGETS[-1], None, seed)
 
 
-def _clocked(instance: Instance, seed: int) -> Iterator[Cell]:
-    for optimizer in _racers(instance) if seed < 5 else ():
-        yield Cell(instance.name, optimizer, None, 1.0, seed)
-    for optimizer, most in SLOW.items() if instance.name in TRIALS else ():
-        if seed < most:
-            yield Cell(instance.name, optimizer, 500, None, seed)
+def _trials(instances: Mapping[str, Instance]) -> Iterator[Cell]:
+    for seed in range(TRIAL_SEEDS):
+        for name in TRIALS:
+            for optimizer in SLOW if name in instances else ():
+                yield Cell(name, optimizer, TRIAL_EVALUATIONS, None, seed)
 
 
-def _long(instance: Instance) -> Iterator[Cell]:
-    for seed in range(3):
-        for optimizer in _racers(instance):
-            yield Cell(instance.name, optimizer, None, 10.0, seed)
-        for optimizer in (*BLACK_BOX, "archive local search", "pymoo nsga2"):
-            yield Cell(instance.name, optimizer, 50_000, None, seed)
+def timed(instances: Mapping[str, Instance], seeds: int = 3) -> Iterator[Cell]:
+    """The phase of equal time: runs of 1 s on all of `CLOCKED`, of 10 s on `LONGER`, the first seeds first."""
+    for seed in range(seeds):
+        yield from _clocked(instances, CLOCKED, 1.0, seed)
+        if seed == 1:
+            yield from _clocked(instances, LONGER, 10.0, 0)
+
+
+def _clocked(instances: Mapping[str, Instance], names: tuple[str, ...], seconds: float, seed: int) -> Iterator[Cell]:
+    for name in names:
+        for optimizer in racers(instances[name]) if name in instances else ():
+            yield Cell(name, optimizer, None, seconds, seed)
+
+
+def racers(instance: Instance) -> list[str]:
+    """Who runs by the clock: all but what needs a number of designs, or solves instead of searching."""
+    return [name for name in optimizers(instance) if name not in ("pymoo rvea", "pymoo moead", EXACT, "pgsam declared")]
 
 
 def optimizers(instance: Instance) -> tuple[str, ...]:
@@ -89,20 +116,19 @@ def optimizers(instance: Instance) -> tuple[str, ...]:
     if instance.family in ("chain sum", "chain capped"):
         ours.append(EXACT)
     if instance.family in ("schedule", "workflow"):
-        ours += SCHEDULES
+        ours.append("rl_aco")
     if instance.family == "networks":
-        ours += NETWORKS
-    single = len(instance.objectives) == 1
+        ours += ["tinynas", "nas_evolution"]
     peers = ["random", "archive local search", "pymoo nsga2"]
-    peers += [] if single else ["pymoo sms_emoa", "pymoo age_moea2", *PYMOO_SMALL]
+    if len(instance.objectives) > 1:
+        peers += [f"pymoo {name}" for name in ("nsga3", "sms_emoa", "age_moea2", "rvea", "moead")]
+    if instance.limited:  # pymoo's MOEA/D refuses limits
+        peers = [name for name in peers if name != "pymoo moead"]
     return (*ours, *peers)
 
 
 def budgets(instance: Instance, optimizer: str) -> tuple[int, ...]:
-    """Steady optimizers get their longest run only."""
-    most = (*BUDGETS, LARGE) if instance.large and optimizer not in PYMOO_SMALL else BUDGETS
-    if optimizer in NETWORKS:
-        return (500,)
-    if optimizer in PYMOO_SMALL or (optimizer == EXACT and instance.family == "chain capped"):
+    """Up to 10,000 designs; steady optimizers get the longest run, which holds the others."""
+    if optimizer in ("pymoo moead", EXACT):
         return (2000,)
-    return (most[-1],) if optimizer in STEADY else most
+    return (BUDGETS[2],) if optimizer in STEADY else BUDGETS[:3]

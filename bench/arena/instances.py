@@ -33,7 +33,6 @@ class Instance:
     objectives: tuple[str, ...]
     deployment: bool = True  # a discrete deployment question, as against a textbook function
     front: Callable[[], Array] | None = None
-    large: bool = False  # also 10,000 evaluations
     constraints: tuple[str, ...] = ()
 
     @cached_property
@@ -49,6 +48,11 @@ class Instance:
         """Whether there is more to know than prices."""
         own = getattr(self.evaluator, "structure", None)
         return hasattr(self.evaluator, "suggest") or (own is not None and own() is not None)
+
+    @cached_property
+    def limited(self) -> bool:
+        """Whether some designs are refused."""
+        return self.problem.score(self.problem.repair(self.problem.space.homogeneous().take([0]))).violations.size > 0
 
     @cached_property
     def black_box(self) -> Any:
@@ -123,25 +127,30 @@ def _chains() -> Iterator[Instance]:
             make = partial(Chain, seed, n, kind=kind)
             exact = partial(_front_of_chain, make) if kind == "sum" and n <= 48 else None
             objectives = ("latency", "energy", "loss")
-            yield Instance(f"{kind} {n}", f"chain {kind}", make, objectives, front=exact, large=n in (24, 48))
+            yield Instance(f"{kind} {n}", f"chain {kind}", make, objectives, front=exact)
 
 
 def _front_of_chain(make: Callable[[], Chain]) -> Array:
     return exact_chain(make())
 
 
-def _bound(workload: Any, target: str, options: Mapping[str, Any] | None = None) -> Any:
+def _bound(workload: Any, target: str, options: Mapping[str, Any] | None = None, evaluator: str | None = None) -> Any:
     from tradespace.plugins import registry
     from tradespace.settings import Setting, bind
 
-    return bind(Setting(str(workload), target, options=options or {}), registry()).evaluator
+    return bind(Setting(str(workload), target, evaluator, options or {}), registry()).evaluator
 
 
 def _catalogue() -> Iterator[Instance]:
     three = ("energy", "latency", "loss")
     for workload, target in (("llama-3.2-1b", "laptop"), ("qwen2-0.5b", "phone")):
         name = f"{workload} on {target}"
-        yield Instance(name, "real chain", partial(_bound, workload, target), three, large=target == "laptop")
+        yield Instance(name, "real chain", partial(_bound, workload, target), three)
+    network = partial(_bound, DATA.parent / "mlperf-tiny" / "pretrainedResnet_quant.tflite", "phone")
+    yield Instance("resnet.tflite on phone", "real chain", network, three)
+    goals = ("energy", "latency", "underutilisation", "coverage")
+    repeated = partial(_bound, "llama-3.2-1b", "laptop", {"samples": [1, 2, 4, 8, 16, 32]}, "qeil")
+    yield Instance("qeil-v2", "real chain", repeated, goals)
     pipeline = {"schedule": "pipeline"}
     yield Instance("llama-3.2-1b pipeline", "real chain", partial(_bound, "llama-3.2-1b", "laptop", pipeline), three)
     yield Instance("topcuoglu-10", "schedule", partial(_bound, "topcuoglu-10", "three-processors"), ("makespan",))
@@ -150,9 +159,10 @@ def _catalogue() -> Iterator[Instance]:
     yield Instance("iot-100", "schedule", partial(_bound, "iot-100", "cloud-fleet"), ("response", "energy", "late"))
     objectives = ("proxy", "latency")
     yield Instance("mcunet on stm32f746", "networks", partial(_bound, "mcunet-vww", "stm32f746"), objectives)
-    for stem in ("srasearch-chameleon-10a-004", "montage-chameleon-2mass-01d-001"):
-        make = partial(_bound, DATA / f"{stem}.json.gz", "processors-4")
-        yield Instance(stem.split("-chameleon")[0], "workflow", make, ("makespan", "energy", "cost"))
+    stems = {"srasearch": "10a-004", "srasearch-40": "40a-005", "montage": "2mass-01d-001"}
+    for name, rest in stems.items():
+        path = DATA / f"{name.split('-')[0]}-chameleon-{rest}.json.gz"
+        yield Instance(name, "workflow", partial(_bound, path, "processors-4"), ("makespan", "energy", "cost"))
 
 
 def _textbook() -> Iterator[Instance]:
@@ -161,7 +171,7 @@ def _textbook() -> Iterator[Instance]:
         count = 3 if name.startswith("dtlz") else 2
         objectives = tuple(f"f{i}" for i in range(count))
         front = partial(_front_of_textbook, name)
-        yield Instance(name, "ZDT" if count == 2 else "DTLZ", make, objectives, False, front, large=name != "zdt5")
+        yield Instance(name, "ZDT" if count == 2 else "DTLZ", make, objectives, False, front)
 
 
 def _front_of_textbook(name: str) -> Array:
@@ -176,16 +186,20 @@ class Line:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
 
+NOT_YET: Mapping[str, str] = {"serving pool sizing": "there is no evaluator of serving pools yet"}
+"""Instances that the arena is to have."""
+
+
 def all_instances(only: Callable[[str], bool] = lambda name: True) -> Line:
     ready: dict[str, Instance] = {}
-    skipped: dict[str, str] = {}
+    skipped = {name: reason for name, reason in NOT_YET.items() if only(name)}
     for instance in (*_chains(), *_catalogue(), *_textbook()):
         if not only(instance.name):
             continue
         try:
             instance.problem  # noqa: B018 - built here, so that what cannot be built is named
         except (TradespaceError, OSError) as error:
-            skipped[instance.name] = str(error).splitlines()[0]
+            skipped[instance.name] = str(error).splitlines()[0].replace(str(DATA.parent), "shared/data")
         else:
             ready[instance.name] = instance
     return Line(ready, skipped)

@@ -29,7 +29,7 @@ class Record:
     started: float = field(default_factory=time.perf_counter)
     counts: list[int] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
-    fronts: list[Array] = field(default_factory=list)  # feasible objectives of each batch
+    batches: list[tuple[Array, NDArray[np.bool_]]] = field(default_factory=list)  # objectives and feasibility
     total: int = 0
 
     def add(self, scores: Scores) -> None:
@@ -42,7 +42,7 @@ class Record:
         self.total += len(scores.objectives[rows])
         self.counts.append(self.total)
         self.times.append(now)
-        self.fronts.append(scores.objectives[rows][scores.feasible[rows]])
+        self.batches.append((scores.objectives[rows], scores.feasible[rows]))
 
     def price(self, designs: Designs) -> Scores:
         """For peers: repair, price and note a batch. Raises Spent once nothing of it would count."""
@@ -59,17 +59,19 @@ class Record:
         self.add(batch.scores)  # type: ignore[attr-defined]
 
     def archives(self, checkpoints: list[int]) -> dict[int, Array]:
-        """The non-dominated feasible objectives after each checkpoint that was reached, and at the end (key -1). A
-        checkpoint counts the batches that end by then, so no optimizer gains from large batches."""
+        """The non-dominated feasible objectives after each checkpoint that was reached, and at the end (key -1): what
+        a run would have that was cut off there, in the middle of a batch if need be."""
         m = len(self.problem.objectives)
-        front, out, pending = np.empty((0, m)), {}, sorted(checkpoints)
-        for count, batch in zip(self.counts, self.fronts, strict=True):
-            while pending and count > pending[0]:
-                out[pending.pop(0)] = front
-            both = np.concatenate([front, batch])
-            front = both[nondominated(both)]
-        for point in pending:
-            if self.total >= point:
-                out[point] = front
+        front, out, before = np.empty((0, m)), {}, 0
+        ends = sorted(c for c in checkpoints if c <= self.total)
+        for count, (objectives, feasible) in zip(self.counts, self.batches, strict=True):
+            low = 0
+            for end in [e for e in ends if before < e <= count] + [count]:
+                high = end - before
+                both = np.concatenate([front, objectives[low:high][feasible[low:high]]])
+                front, low = both[nondominated(both)], high
+                if end in ends:
+                    out[end] = front
+            before = count
         out[-1] = front
         return out

@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.arena.cells import CHECKPOINTS, Cell
+from bench.arena.cells import CHECKPOINTS, FEW, LONG, Cell
+from bench.arena.code import code_of, prices_of
 from bench.arena.instances import Instance, all_instances
 from bench.arena.peers import PEERS, run_peer
 from bench.arena.record import Record
@@ -25,6 +26,7 @@ from tradespace.search.indicators import nondominated
 Array = NDArray[np.float64]
 
 REFERENCE_DESIGNS = 20_000
+_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Bounds:
 @dataclass(frozen=True)
 class Result:
     """``volumes``: normalised hypervolume by checkpoint (-1: the end), or the least objective where there is only
-    one. ``ask_tell``: seconds outside pricing, of ours. ``note``: what the optimizer said."""
+    one. ``note``: what the optimizer said. ``code``, ``prices``: digests of the optimizer and of the instance."""
 
     cell: Cell
     volumes: Mapping[int, float]
@@ -47,6 +49,8 @@ class Result:
     members: int
     note: str = ""
     error: str = ""
+    code: str = ""
+    prices: str = ""
 
     def line(self) -> str:
         document = asdict(self) | {"key": self.cell.key, "volumes": {str(k): v for k, v in self.volumes.items()}}
@@ -56,7 +60,13 @@ class Result:
 def result_of(document: Mapping[str, Any]) -> Result:
     volumes = {int(k): float(v) for k, v in document["volumes"].items()}
     rest = {k: document[k] for k in ("evaluations", "seconds", "members", "note", "error")}
-    return Result(Cell(**document["cell"]), volumes, **rest)
+    digests = {k: document.get(k, "") for k in ("code", "prices")}
+    return Result(Cell(**document["cell"]), volumes, **rest, **digests)
+
+
+def fresh(result: Result, prices: Mapping[str, str]) -> bool:
+    """Whether neither the optimizer nor the instance has changed since. ``prices``: digests by instance."""
+    return result.code == code_of(result.cell.optimizer) and result.prices == prices.get(result.cell.instance)
 
 
 def load(path: Path) -> dict[str, Result]:
@@ -76,24 +86,34 @@ def load(path: Path) -> dict[str, Result]:
 
 
 def run_cell(cell: Cell, instance: Instance, bounds: Bounds) -> tuple[Result, Array]:
-    """(result, final front)."""
+    """(result, final front). Before a run by the clock everything is imported and compiled by a short one."""
+    if cell.seconds is not None:
+        _run(replace(cell, evaluations=150, seconds=None), instance)
+    record, note, error = _run(cell, instance)
+    seconds = time.perf_counter() - record.started
+    fronts = record.archives([c for c in CHECKPOINTS if cell.evaluations is None or c <= cell.evaluations])
+    volumes = {k: quality(front, bounds) for k, front in fronts.items()}
+    finite = {k: v for k, v in volumes.items() if np.isfinite(v)}
+    digests = code_of(cell.optimizer), prices_of(instance.problem)
+    return Result(cell, finite, record.total, seconds, len(fronts[-1]), note, error, *digests), fronts[-1]
+
+
+def _run(cell: Cell, instance: Instance) -> tuple[Record, str, str]:
+    """(what was priced, the optimizer's note, why it ended early)."""
+    instance.problem  # noqa: B018 - built before the clock starts
     record = Record(instance.problem, cell.evaluations, cell.seconds)
     note = error = ""
     try:
         if cell.optimizer in PEERS:
             run_peer(cell.optimizer, record, cell.seed)
         else:
-            note = _run_ours(cell, instance, record)
+            note = run_ours(cell, instance, record)
     except Exception as caught:  # a peer that cannot search an instance is a result, told with its reason
         error = f"{type(caught).__name__}: {caught}".splitlines()[0][:200]
-    seconds = time.perf_counter() - record.started
-    fronts = record.archives([c for c in CHECKPOINTS if cell.evaluations is None or c <= cell.evaluations])
-    volumes = {k: quality(front, bounds) for k, front in fronts.items()}
-    finite = {k: v for k, v in volumes.items() if np.isfinite(v)}
-    return Result(cell, finite, record.total, seconds, len(fronts[-1]), note, error), fronts[-1]
+    return record, note, error
 
 
-def _run_ours(cell: Cell, instance: Instance, record: Record) -> str:
+def run_ours(cell: Cell, instance: Instance, record: Record) -> str:
     name, _, declared = cell.optimizer.partition(" ")
     front = search(
         instance.evaluator if declared else instance.black_box,
@@ -146,7 +166,8 @@ def reference_front(instance: Instance) -> Array:
 
 @dataclass
 class References:
-    """Reference fronts in a folder: ``NAME.npz`` with the box (never changed) and the best front known (growing)."""
+    """Reference fronts in a folder: ``NAME.npz`` with the box (fixed for as long as the instance costs the same) and
+    the best front known (growing)."""
 
     folder: Path
 
@@ -154,13 +175,17 @@ class References:
         return self.folder / f"{name.replace(' ', '_')}.npz"
 
     def ensure(self, instance: Instance) -> None:
-        path = self._path(instance.name)
-        if not path.exists():
+        path, prices = self._path(instance.name), prices_of(instance.problem)
+        if not path.exists() or self.prices(instance.name) != prices:
             self.folder.mkdir(parents=True, exist_ok=True)
             front = reference_front(instance)
             low, high = front.min(axis=0), front.max(axis=0)
             high = np.where(high > low, high, low + np.where(low != 0, 0.1 * np.abs(low), 1.0))
-            self._write(path, low, high, front)
+            self._write(path, low, high, front, prices)
+
+    def prices(self, name: str) -> str:
+        with np.load(self._path(name), allow_pickle=False) as data:
+            return str(data["prices"]) if "prices" in data else ""
 
     def bounds(self, name: str) -> Bounds:
         with np.load(self._path(name), allow_pickle=False) as data:
@@ -173,12 +198,12 @@ class References:
     def merge(self, name: str, fronts: Sequence[Array]) -> None:
         bounds, best = self.bounds(name), self.best(name)
         every = np.concatenate([best, *fronts])
-        self._write(self._path(name), bounds.ideal, bounds.nadir, every[nondominated(every)])
+        self._write(self._path(name), bounds.ideal, bounds.nadir, every[nondominated(every)], self.prices(name))
 
     @staticmethod
-    def _write(path: Path, ideal: Array, nadir: Array, front: Array) -> None:
+    def _write(path: Path, ideal: Array, nadir: Array, front: Array, prices: str) -> None:
         part = path.with_suffix(".part.npz")
-        np.savez(part, ideal=ideal, nadir=nadir, front=front)
+        np.savez(part, ideal=ideal, nadir=nadir, front=front, prices=np.asarray(prices))
         os.replace(part, path)
 
 
@@ -200,30 +225,26 @@ def _work(cell: Cell, folder: str) -> tuple[Result, Array]:
 
 
 def _prepare(name: str, folder: str) -> str:
+    """Builds the references; digest of the instance's prices."""
     References(Path(folder)).ensure(_instance(name))
-    return name
+    return prices_of(_instance(name).problem)
 
 
 def run(plan: Iterable[Cell], folder: Path, *, jobs: int, minutes: float) -> tuple[int, int]:
-    """(finished now, left). Cells that the results file holds are not run again; no cell starts after ``minutes``."""
+    """(finished now, left). A cell runs unless the results file holds it in the present state of its optimizer and
+    instance; no cell starts after ``minutes``; what takes `LONG` seconds gets `FEW` seeds."""
     folder.mkdir(parents=True, exist_ok=True)
-    results, references = folder / "results.jsonl", References(folder / "references")
-    known = load(results)
-    todo = [cell for cell in plan if cell.key not in known]
-    end, done = time.perf_counter() + 60 * minutes, 0
-    exact = set()  # their best front cannot grow
-    with ProcessPoolExecutor(jobs) as pool, results.open("a", encoding="utf-8") as out:
-        names = list(dict.fromkeys(cell.instance for cell in todo))
-        list(pool.map(_prepare, names, [str(references.folder)] * len(names)))
-        exact |= {n for n in names if _instance(n).front is not None}
-        found: dict[str, list[Array]] = {}
+    plan = list(plan)
+    references, end = References(folder / "references"), time.perf_counter() + 60 * minutes
+    names, done = list(dict.fromkeys(cell.instance for cell in plan)), 0
+    with ProcessPoolExecutor(jobs) as pool, (folder / "results.jsonl").open("a", encoding="utf-8") as out:
+        prices = dict(zip(names, pool.map(_prepare, names, [str(references.folder)] * len(names)), strict=True))
+        known = {k: r for k, r in load(folder / "results.jsonl").items() if fresh(r, prices)}
+        clock, found = Clock(known.values()), Found(references, names)
+        queue = (cell for cell in plan if cell.key not in known and not clock.long(cell))
         running: set[Future[tuple[Result, Array]]] = set()
-        queue = iter(todo)
         while True:
-            while len(running) < 2 * jobs and time.perf_counter() < end:
-                cell = next(queue, None)
-                if cell is None:
-                    break
+            while len(running) < jobs and time.perf_counter() < end and (cell := next(queue, None)) is not None:
                 running.add(pool.submit(_work, cell, str(references.folder)))
             if not running:
                 break
@@ -231,12 +252,46 @@ def run(plan: Iterable[Cell], folder: Path, *, jobs: int, minutes: float) -> tup
             for future in finished:
                 result, front = future.result()
                 out.write(result.line() + "\n")
+                clock.add(result)
+                found.add(result.cell.instance, front)
                 done += 1
-                if result.cell.instance not in exact and len(front):
-                    found.setdefault(result.cell.instance, []).append(front)
-                    if len(found[result.cell.instance]) >= 16:
-                        references.merge(result.cell.instance, found.pop(result.cell.instance))
             out.flush()
-        for name, fronts in found.items():
-            references.merge(name, fronts)
-    return done, len(todo) - done
+        found.merge()
+        return done, sum(1 for _ in queue)
+
+
+class Clock:
+    """Seconds that the runs of each kind of cell took."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self._seconds: dict[str, list[float]] = {}
+        for result in results:
+            self.add(result)
+
+    def add(self, result: Result) -> None:
+        self._seconds.setdefault(result.cell.kind, []).append(result.seconds)
+
+    def long(self, cell: Cell) -> bool:
+        """Whether this seed is one too many for what such runs take."""
+        known = self._seconds.get(cell.kind, ())
+        return cell.seconds is None and cell.seed >= FEW and len(known) >= FEW and float(np.median(known)) > LONG
+
+
+class Found:
+    """Fronts on their way into the references, some at a time; exact ones cannot grow."""
+
+    def __init__(self, references: References, names: Sequence[str]) -> None:
+        self._references = references
+        self._fronts: dict[str, list[Array]] = {n: [] for n in names if _instance(n).front is None}
+
+    def add(self, name: str, front: Array) -> None:
+        if name in self._fronts and len(front):
+            self._fronts[name].append(front)
+            if len(self._fronts[name]) >= _TOGETHER:
+                self.merge([name])
+
+    def merge(self, names: Sequence[str] | None = None) -> None:
+        for name in list(self._fronts) if names is None else names:
+            if self._fronts[name]:
+                self._references.merge(name, self._fronts[name])
+                self._fronts[name] = []

@@ -11,13 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.arena import analysis
-from bench.arena.cells import Cell, cells, optimizers
+from bench.arena import analysis, code, runner
+from bench.arena.cells import STEADY, Cell, cells, optimizers, timed
 from bench.arena.curves import curves
 from bench.arena.instances import SEEDS, Chain, Textbook, all_instances, exact_chain
 from bench.arena.page import write
+from bench.arena.peers import run_peer
 from bench.arena.record import Record, Spent
-from bench.arena.runner import Bounds, References, load, quality, run, run_cell
+from bench.arena.runner import Bounds, References, Result, fresh, load, quality, run, run_cell
 
 from tradespace.search.contract import rng
 
@@ -25,7 +26,7 @@ NAMES = ("sum 8", "zdt1")
 
 
 def test_every_kind_of_cell_runs_resumes_and_is_reported(tmp_path: Path) -> None:
-    line = all_instances(lambda name: name in NAMES)
+    line = all_instances(lambda name: name in (*NAMES, "serving pool sizing"))
     plan = [
         Cell(name, optimizer, 300, None, 0)
         for name in NAMES
@@ -47,18 +48,21 @@ def test_every_kind_of_cell_runs_resumes_and_is_reported(tmp_path: Path) -> None
     assert all(not r.error for r in found.values()), [r.error for r in found.values() if r.error]
     assert all(r.evaluations <= 300 for r in found.values() if r.cell.evaluations)
     page = write(tmp_path, tmp_path / "page", line).read_text(encoding="utf-8")
-    assert "| sum 8 | 300 | 1: auto, pgsam" in page and "Summary" in page
+    assert "| sum 8 | 300 | 1: auto, pgsam" in page and "Summary" in page and "serving pool sizing" in page
 
 
 def test_no_time_runs_nothing(tmp_path: Path) -> None:
     assert run([Cell("sum 8", "random", 100, None, 0)], tmp_path, jobs=1, minutes=0.0) == (0, 1)
 
 
-def test_the_plan_is_seed_by_seed_without_repeats() -> None:
+def test_the_plan_is_balanced_and_without_repeats() -> None:
     line = all_instances(lambda name: name in NAMES)
-    plan = list(cells(line.instances, 3))
+    plan = list(cells(line.instances, 4))
     assert len({cell.key for cell in plan}) == len(plan)
-    assert [cell.seed for cell in plan] == sorted(cell.seed for cell in plan)
+    small = [cell.seed for cell in plan if cell.evaluations and cell.evaluations <= 10_000]
+    assert small == sorted(small) and {c.instance for c in plan if c.evaluations == 50_000} == set(NAMES)
+    clocked = list(timed(all_instances(lambda name: name == "zdt4").instances))
+    assert {c.seconds for c in clocked} == {1.0, 10.0} and not any(c.evaluations for c in clocked)
 
 
 def test_the_reference_of_a_sum_is_exact() -> None:
@@ -75,12 +79,47 @@ def test_a_record_cuts_what_is_beyond_the_budget() -> None:
     designs = problem.space.sample(100, rng(0, 0, "probe"))
     record.price(designs)
     record.price(designs)
-    assert record.total == 150 and [len(f) for f in record.fronts] == [100, 50]
+    assert record.total == 150 and [len(values) for values, _ in record.batches] == [100, 50]
     with pytest.raises(Spent):
         record.price(designs)
-    fronts = record.archives([100, 120, 150, 500])
-    assert set(fronts) == {100, 120, 150, -1}
-    np.testing.assert_array_equal(fronts[100], fronts[120])  # the second batch ends after 120
+    fronts = record.archives([60, 100, 120, 150, 500])
+    assert set(fronts) == {60, 100, 120, 150, -1}
+    np.testing.assert_array_equal(fronts[100], fronts[120])  # the second batch repeats the first
+    assert fronts[60].shape != fronts[100].shape or (fronts[60] != fronts[100]).any()  # in the middle of the first
+
+
+@pytest.mark.parametrize("optimizer", [o for o in STEADY if o != "pymoo age_moea2"])  # which compiles for seconds
+def test_a_long_run_of_a_steady_optimizer_holds_the_shorter_ones(optimizer: str) -> None:
+    instance = all_instances(lambda name: name == "sum 8").instances["sum 8"]
+    long, short = Record(instance.problem, 750), Record(instance.problem, 430)
+    for record in (long, short):
+        run_peer(optimizer, record, 3)
+    np.testing.assert_array_equal(long.archives([430])[430], short.archives([])[-1])
+
+
+def test_a_change_of_code_or_prices_runs_a_cell_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = [Cell("sum 8", "random", 100, None, 0)]
+    assert run(cell, tmp_path, jobs=1, minutes=1) == (1, 0)
+    assert run(cell, tmp_path, jobs=1, minutes=1) == (0, 0)
+    result = load(tmp_path / "results.jsonl")[cell[0].key]
+    assert fresh(result, {"sum 8": result.prices}) and not fresh(result, {"sum 8": "others"})
+    monkeypatch.setattr(runner, "code_of", lambda optimizer: "changed")
+    assert not fresh(result, {"sum 8": result.prices})
+    assert run(cell, tmp_path, jobs=1, minutes=1)[0] == 1
+
+
+def test_code_digests_follow_imports_and_ignore_layout() -> None:
+    names = code._closure(("tradespace_optimizers.auto",))
+    assert {"tradespace_optimizers.pgsam", "tradespace_optimizers.relay", "tradespace.search.archive"} <= names
+    assert "tradespace_optimizers.pgsam" not in code._closure(("tradespace_optimizers.random_search",))
+    assert '"""' not in code._plain("tradespace_optimizers.random_search").split("class", 1)[0]
+    assert len({code.code_of(name) for name in ("auto", "pgsam", "random", "pymoo nsga2")}) == 3  # peers share a file
+
+
+def test_what_takes_long_gets_few_seeds() -> None:
+    kind = [Cell("x", "slow", 500, None, seed) for seed in range(4)]
+    clock = runner.Clock([Result(cell, {}, 500, 6.0, 1) for cell in kind[:3]])
+    assert clock.long(kind[3]) and not clock.long(kind[2]) and not clock.long(Cell("x", "slow", None, 10.0, 9))
 
 
 def test_an_optimizer_that_fails_is_a_result_with_its_reason() -> None:
