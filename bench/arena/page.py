@@ -214,8 +214,8 @@ def _verdicts(tables: Mapping[str, analysis.Table], line: Line) -> str:
     if not blocks:
         return ""
     head = (
-        "## `auto` (black box) against each peer\n\nWins/draws/losses over instances by Wilcoxon's signed-rank test over"
-        " common seeds, p-values of a column adjusted by Holm, level 0.05; then the largest median deficit and where."
+        "## `auto` (black box) against each peer\n\nWins/draws/losses over instances by Wilcoxon's signed-rank test"
+        " over common seeds, p-values of a column adjusted by Holm, level 0.05; then the largest median deficit and where."
         " Fewer than six common seeds cannot be significant and count as draws."
     )
     return "\n\n".join([head, *blocks])
