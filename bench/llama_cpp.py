@@ -1,0 +1,175 @@
+"""llama.cpp beside us: tokens/s of exported plans, run and predicted, for several formats and thread counts.
+
+    python bench/llama_cpp.py                        about four minutes; the target is measured here with the probes
+    python bench/llama_cpp.py --target local.yaml    predict by a calibrated target instead
+    python bench/llama_cpp.py --quick                two formats, one thread
+
+A Llama-shaped model of 222 M random weights is written as GGUF in every format (ggml's own quantiser). Each plan goes
+through `tradespace export --to llama.cpp`, its command line through llama.cpp's own parser, and llama.cpp runs at what
+the parser understood. Rates of llama.cpp differ from run to run, by up to 10 % at one thread and 30 % at two: the band
+is the lowest and highest of the repeats. Nothing is fitted to llama.cpp. Needs the package xllamacpp, which is
+installed into out/venvs/llama on first use; without it the bench says so and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from bench.venvs import python_with
+
+from tradespace.exporters import export_plan
+from tradespace.plugins import Registry, registry
+from tradespace.reports.recall import from_file
+from tradespace.settings import Setting, bind
+
+HOME = Path(__file__).parents[1] / "out" / "llama_cpp"
+HERE = Path(__file__).parent
+PACKAGES = ("xllamacpp==2026.10.11549", "gguf==0.19.0", "numpy")
+SHAPE: Mapping[str, Any] = {
+    "hidden": 1024, "layers": 12, "ffn": 4096, "vocab": 32000, "heads": 16, "kv_heads": 8, "head_dim": 64,
+}  # fmt: skip
+FORMATS = ("q8_0", "q6_k", "q4_0", "q4_k", "q2_k")
+PROMPT, GENERATE = 64, 32
+
+
+@dataclass(frozen=True)
+class Case:
+    kind: str
+    threads: int
+    file: Path
+    arguments: list[str]
+    decode: float  # predicted token/s
+    prefill: float
+
+
+def child(python: Path, *words: str) -> Any:
+    """The last line that the child prints, as JSON."""
+    done = subprocess.run([str(python), str(HERE / "llama_cpp_child.py"), *words], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"llama_cpp_child.py {words[0]} failed: {done.stderr[-1500:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def probed_target(threads: int, kind: str, known: Registry) -> dict[str, Any]:
+    """A machine as the native kernels measure it: bandwidth out of cache, arithmetic of the format within it."""
+    from tradespace.kernels.timing import time_kernel
+
+    rng = np.random.Generator(np.random.Philox(1))
+
+    def timing(name: str, size: int, repetitions: int) -> Any:
+        kernel = known.load("kernels", name)()
+        return time_kernel(kernel, kernel.inputs(size, rng), threads=threads, repetitions=repetitions)
+
+    bandwidth = timing("read", 32 << 20, 9).bandwidth
+    peaks = {"fp16": timing("gemv-fp16", 64 << 10, 99).flops}
+    peaks[known.load("precisions", kind).compute] = timing(f"gemv-{kind}", 64 << 10, 99).flops
+    source = f"measured here with {threads} thread{'s' if threads > 1 else ''}"
+    return {
+        "source": source,
+        "kind": "measured",
+        "memories": {"dram": {"bandwidth": f"{bandwidth:.4g} B/s", "capacity": "16 GiB"}},
+        "devices": {
+            "cpu": {
+                "model": "roofline", "memory": "dram",
+                "peak": {name: f"{value:.4g} FLOP/s" for name, value in peaks.items()},
+            }
+        },
+    }  # fmt: skip
+
+
+def predicted(file: Path, kind: str, target: Any, known: Registry) -> tuple[float, float]:
+    """Decode and prefill token/s by the tables evaluator."""
+    rates = []
+    for job in ({"phase": "decode", "context": PROMPT + GENERATE // 2}, {"phase": "prefill", "prompt": PROMPT}):
+        setting = Setting({"extends": str(file), **job}, target, "tables", {"precisions": [kind]})
+        bound = bind(setting, known)
+        values = bound.evaluator.price(bound.evaluator.space.parse({"placement": "cpu"})).columns
+        rates.append((PROMPT if job["phase"] == "prefill" else 1) / float(values["latency"][0]))
+    return rates[0], rates[1]
+
+
+def exported(file: Path, kind: str, threads: int, target: Any, known: Registry) -> list[str]:
+    """The command line of the plan that runs the whole model on the CPU."""
+    import yaml
+
+    job = {"extends": str(file), "phase": "request", "prompt": PROMPT, "generate": GENERATE}
+    document = {
+        "format": "tradespace plan 1", "id": "", "workload": job, "target": target, "evaluator": "tables",
+        "options": {"precisions": [kind]}, "design": {"placement": "cpu"},
+    }  # fmt: skip
+    path = HOME / "plan.yaml"
+    path.write_text(yaml.safe_dump(document))
+    options = {"threads": str(threads), "model": str(file)}
+    return list(export_plan("llama.cpp", from_file(str(path), known), options, known).document["run"])
+
+
+def cases(kinds: Sequence[str], threads: Sequence[int], given: str | None, known: Registry) -> list[Case]:
+    found = []
+    for count in threads:
+        for kind in kinds:
+            target = given or probed_target(count, kind, known)
+            if isinstance(target, dict):
+                peaks = ", ".join(f"{k} {v}" for k, v in target["devices"]["cpu"]["peak"].items())
+                print(f"probes, {kind}, {count} thread(s): {target['memories']['dram']['bandwidth']}, {peaks}")
+            file = HOME / f"{kind}.gguf"
+            decode, prefill = predicted(file, kind, target, known)
+            found.append(Case(kind, count, file, exported(file, kind, count, target, known), decode, prefill))
+    return found
+
+
+def report(found: Sequence[Case], measured: Sequence[Mapping[str, list[float]]]) -> None:
+    """Predicted beside measured; error = predicted / measured - 1."""
+    print("\nformat thr   MB   decode tok/s              error   prefill tok/s            error")
+    errors: dict[str, list[float]] = {"decode": [], "prefill": []}
+    for case, rates in zip(found, measured, strict=True):
+        cells = []
+        for phase, ours in (("decode", case.decode), ("prefill", case.prefill)):
+            low, middle, high = (float(np.quantile(rates[phase], q)) for q in (0, 0.5, 1))
+            errors[phase].append(ours / middle - 1)
+            cells.append(
+                f"{ours:6.1f} | {middle:6.1f} [{low:.1f}..{high:.1f}]".ljust(30) + f"{errors[phase][-1]:+7.1%}"
+            )
+        print(f"{case.kind:6} {case.threads:3} {case.file.stat().st_size / 1e6:5.0f}  {'  '.join(cells)}")
+    for phase, values in errors.items():
+        size = np.abs(values)
+        print(f"{phase}: |error| median {np.median(size):.1%}, worst {size.max():.1%} of {len(values)}")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--target", help="predict by this target (a name or file) instead of the probes")
+    options.add_argument("--quick", action="store_true", help="two formats, one thread")
+    options.add_argument("--repeats", type=int, default=4)
+    chosen = options.parse_args()
+    python, reason = python_with("llama", *PACKAGES)
+    if python is None:
+        print(f"skipped: {reason}")
+        return
+    HOME.mkdir(parents=True, exist_ok=True)
+    known = registry()
+    kinds = FORMATS[:2] if chosen.quick else FORMATS
+    threads = (1,) if chosen.quick else (1, 2)
+    (HOME / "shape.json").write_text(json.dumps({**SHAPE, "formats": list(kinds)}))
+    child(python, "write", str(HOME), str(HOME / "shape.json"))
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {PACKAGES[0]}")
+    found = cases(kinds, threads, chosen.target, known)
+    job = {"arguments": [c.arguments for c in found], "prompt": PROMPT, "generate": GENERATE, "repeats": chosen.repeats}
+    (HOME / "run.json").write_text(json.dumps(job))
+    measured = child(python, "run", str(HOME / "run.json"))
+    report(found, measured)
+    print(f"load average {os.getloadavg()[0]:.1f} after the runs")
+
+
+if __name__ == "__main__":
+    main()
