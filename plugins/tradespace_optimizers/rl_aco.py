@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.schedules_structure import MINIMISED, TaskStructure
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.problem import Scores
@@ -19,6 +20,7 @@ from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.rl_aco_colony import Lane, Trails, build, lanes_of, rebuilt, reinsert
 from tradespace_optimizers.rl_aco_policy import Policy, advantages, choice_gradient, order_gradient
+from tradespace_optimizers.schedule_annealing import Annealing, effort_of, heat_at
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
@@ -43,7 +45,10 @@ class RLACOOptions:
     ants: designs per batch; 0: 32, or 16 where the budget is small for the size of a design.
     alpha, beta: exponents of trail and policy. rho: how far trails move per batch.
     rebuild: ants take over most of a good design and rebuild a part; False builds every design from nothing.
-    suggestions: start from the evaluator's constructive plans. learning_rate, entropy, clip, decay: of AdamW.
+    suggestions: start from the evaluator's constructive plans.
+    polish: where the evaluator declares its task graph, each batch begins with the colony's best, annealed by moves
+    around the critical path (`schedule_search`; what ant systems call daemon actions).
+    learning_rate, entropy, clip, decay: of AdamW.
     patience: batches without progress after which the trails are reset.
     """
 
@@ -56,6 +61,7 @@ class RLACOOptions:
     rho: float = 0.1
     rebuild: bool = True
     suggestions: bool = True
+    polish: bool = True
     learning_rate: float = 0.02
     entropy: float = 0.01
     clip: float = 1.0
@@ -97,12 +103,18 @@ class RLACO:
         self._chains: Designs | None = None  # what each chain stands at (one objective: an archive of one is too few)
         self._costs: Array = np.full((self._many, 2), np.inf)  # violation, objective of each chain
         self._repair, self._seen = view.repair, set[int]()
+        tasks = view.structure.tasks if view.structure is not None else None
+        polish = options.polish and options.colony and tasks is not None and set(view.objectives) <= set(MINIMISED)
+        self._polisher = _Polisher(tasks, view) if polish and tasks is not None else None
+        self._polished = view.space.homogeneous().take(slice(0, 0))
         self._told, self._batches, self._idle, self._primed = 0, 0, 0, False
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
     def ask(self, n: int, rng: Rng) -> Designs:
         start = self._start.take(slice(self._told, self._told + n))
+        if not len(start):
+            start = self._polished.take(slice(0, n))
         count = n - len(start)
         if not count:
             return start
@@ -219,6 +231,20 @@ class RLACO:
                 trails.restart()
         self._seen.update(designs.digest.tolist())
         self._told, self._batches = self._told + len(designs), self._batches + 1
+        if self._polisher is not None:
+            self._polished = self._polish(self._polisher, len(designs), rng)
+
+    def _polish(self, polisher: _Polisher, spent: int, rng: Rng) -> Designs:
+        """The chains, or the best of the directions whose turn it is, annealed as long as ``spent`` designs are worth;
+        only what was never told."""
+        if self._chains is not None:
+            stands, group = self._chains, np.zeros(len(self._chains), np.intp)
+        else:
+            group = self._group(self._active)
+            stands = self._archive.designs.take(self._elite[group])
+        found = polisher.polished(stands, self._archive.objectives, self._directions[group], spent, self._told, rng)
+        fresh = [row for row, digest in enumerate(found.digest.tolist()) if digest not in self._seen]
+        return found.take(np.asarray(fresh, np.intp))
 
     def _move_chains(self, designs: Designs, scores: Scores, rng: Rng) -> None:
         """Each chain goes to the best of its ants if that is no worse, now and then if it is; a chain far behind the
@@ -297,6 +323,25 @@ class RLACO:
         unit = np.eye(self._directions.shape[1])
         for lane, policy, trails in zip(self._lanes, self._policies, self._trails, strict=True):
             trails.tau[:] = self._spread(lane, policy.logits(unit)).clip(lane.least, 1.0)
+
+
+class _Polisher:
+    """Schedules annealed for the colony."""
+
+    def __init__(self, tasks: TaskStructure, view: SearchView) -> None:
+        self._tasks, self._view = tasks, view
+        self._annealing, self._effort = Annealing(tasks, view.objectives), effort_of(tasks)
+        self._budget = view.evaluations or 10_000
+
+    def polished(self, stands: Designs, known: Array, weights: Array, spent: int, told: int, rng: Rng) -> Designs:
+        """What each design becomes towards its ``weights`` (N, M); ``known`` (K, M) objectives scale them."""
+        heat = np.full(max(spent * self._effort // len(stands), 1), heat_at(told / self._budget))
+        found = []
+        for order, node, towards in zip(*self._tasks.arrays(stands), weights, strict=True):
+            self._annealing.aim(known, towards)
+            found.append(self._annealing.run(order, node, heat, rng)[2:])
+        orders, nodes = (np.stack(part) for part in zip(*found, strict=True))
+        return self._view.repair(self._tasks.designs(self._view.space, orders, nodes))
 
 
 def features(lane: Lane, plans: list[Designs]) -> Array:

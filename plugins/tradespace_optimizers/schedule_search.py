@@ -13,24 +13,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.costs import schedules_search as loops
-from tradespace.costs.schedules import OUTPUTS
-from tradespace.costs.schedules_structure import MINIMISED, TaskStructure
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.rl_aco import directions, tchebycheff
+from tradespace_optimizers.schedule_annealing import Annealing, effort_of, heat_at, task_structure
 from tradespace_optimizers.supports import Supports
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
 
 _BATCH = 16
-_HOT = 0.01  # temperature at the start of a cycle, as a share of the makespan or of an objective's range
 _CYCLES = (250, 500, 1000)  # designs a cycle of cooling lasts, then as long as is left, or twice the last
-_STEPS = 5000  # schedules a design: so many over the number of tasks
 
 
 @dataclass(frozen=True)
@@ -61,8 +57,7 @@ class ScheduleSearch:
             raise ProblemError("effort is at least 0", value=options.effort, where="optimizer schedule_search")
         self._view, self._tasks = view, tasks
         self._annealing = Annealing(tasks, view.objectives)
-        n = len(tasks.tables.graph.tasks)
-        self._effort = options.effort or int(np.clip(_STEPS / n, 10, 100))
+        self._effort = options.effort or effort_of(tasks)
         self._queue = starts(view)
         self._archive = Archive(view.space, len(view.objectives), limit=400)
         self._directions = directions(len(view.objectives))
@@ -110,70 +105,7 @@ class ScheduleSearch:
         while len(self._ends) > 2 and self._told >= self._ends[1]:
             self._ends.pop(0)
         first, last = self._ends[:2]
-        left = max(0.0, 1.0 - (self._told - first) / max(last - first, 1))
-        return _HOT * left**2, self._told - first < _BATCH
-
-
-class Annealing:
-    """`schedules_search.improve` over the arrays of a task graph, towards one direction of the objectives."""
-
-    def __init__(self, tasks: TaskStructure, objectives: tuple[str, ...]) -> None:
-        self._tasks, tables = tasks, tasks.tables
-        self.rows = [MINIMISED[name] for name in objectives]
-        fits = tables.graph.tasks.memory[:, None] <= tables.nodes.memory[None, :]
-        pinned = tables.graph.tasks.pinned
-        fits &= (pinned[:, None] < 0) | (pinned[:, None] == np.arange(len(tables.nodes)))
-        self._allowed = np.where(fits.any(axis=1, keepdims=True), fits, True)
-        self._weights, self._ideal, self._scale = (np.zeros(OUTPUTS) for _ in range(3))
-
-    def scaled(self, objectives: Array, known: Array) -> Array:
-        """Objectives in units of the known ones' range, from their best on."""
-        low, span = self._range(known)
-        return np.asarray((objectives - low) / span)
-
-    def aim(self, known: Array, weights: Array) -> None:
-        """Towards the direction ``weights`` (M,), in the units of the known objectives (K, M)."""
-        low, span = self._range(known)
-        for m, row in enumerate(self.rows):
-            self._weights[row], self._ideal[row], self._scale[row] = (
-                weights[m] + (len(weights) > 1) * 1e-3,
-                low[m],
-                span[m],
-            )
-
-    def run(self, order: Any, node: Any, heat: Array, rng: Rng) -> tuple[Any, Any, Any, Any]:
-        """(order, node) after ``len(heat)`` steps, then the best met."""
-        t, order, node = self._tasks.tables, order.astype(np.int32), node.astype(np.int32)
-        best_order, best_node = order.copy(), node.copy()
-        release, deadline, weight, memory, exec, cores, speed, power, price, ram = t.facts
-        loops.improve(
-            order, node, best_order, best_node, self._weights, self._ideal, self._scale, heat,
-            rng.random((len(heat), loops.UNIFORMS)), self._tasks.insertion, self._allowed, *t.by_source, t.ready,
-            *t.by_dest, t.latency, t.inverse, release, deadline, weight, memory, exec, cores, speed, power, price, ram,
-        )  # fmt: skip
-        return order, node, best_order, best_node
-
-    def _range(self, known: Array) -> tuple[Array, Array]:
-        """(ideal, unit): with one objective, 0 and its best value."""
-        best, worst = known.min(axis=0), known.max(axis=0)
-        if known.shape[1] == 1:
-            return np.zeros(1), np.maximum(np.abs(best), 1e-300)
-        return best, np.where(worst > best, worst - best, np.maximum(np.abs(best), 1e-300))
-
-
-def task_structure(view: SearchView, name: str) -> TaskStructure:
-    """The declared task graph, or the reason why there is nothing to schedule."""
-    where, remedy = f"optimizer {name}", "Use optimizer=pgsam, which needs no structure."
-    tasks = view.structure.tasks if view.structure is not None else None
-    if tasks is None:
-        raise ProblemError(f"{name} needs an evaluator that declares its task graph", where=where, remedy=remedy)
-    lacking = [o for o in view.objectives if o not in MINIMISED]
-    if lacking:
-        known = ", ".join(MINIMISED)
-        raise ProblemError(
-            f"{name} minimises {known}", value=f"asked for {', '.join(lacking)}", where=where, remedy=remedy
-        )
-    return tasks
+        return heat_at((self._told - first) / max(last - first, 1)), self._told - first < _BATCH
 
 
 def starts(view: SearchView) -> Designs:

@@ -18,7 +18,8 @@ from tradespace.settings import Setting, bind
 from tradespace.testing.optimizers import check_optimizer
 from tradespace_fleet.bounds import lower_bounds
 from tradespace_fleet.list_schedulers import SCHEDULERS
-from tradespace_optimizers.schedule_search import Annealing, ScheduleSearch
+from tradespace_optimizers.schedule_annealing import Annealing
+from tradespace_optimizers.schedule_search import ScheduleSearch
 
 
 def bound(workload: Any, target: str, evaluator: str | None = None, **options: Any) -> Any:
