@@ -13,7 +13,7 @@ from typing import Any
 from tradespace.documents import read_json
 from tradespace.errors import InputError, suggestion
 from tradespace.workloads.checkpoint import Contents, check_parameters, summarise_tensors
-from tradespace.workloads.config import CONFIG_KEYS, Job
+from tradespace.workloads.config import CONFIG_KEYS, MAX_LAYERS, Job
 from tradespace.workloads.decoder import build
 from tradespace.workloads.families_hybrid import FAMILIES
 from tradespace.workloads.operators import OperatorGraph
@@ -77,7 +77,7 @@ class HFReader:
             "native_precision": _native(config),
             "note": remark or None,
         }
-        graph = build(fit_job({**meta, **shape, **options}))
+        graph = build(fit_job(with_options({**meta, **shape}, options)))
         if not tensors:
             return graph
         contents = summarise_tensors(tensors, config, int(graph.facts["layers"]), tied=bool(shape.get("tied")))
@@ -135,6 +135,22 @@ def unknown_architecture(found: object, known: list[str], where: str, key: str) 
         "heads, kv_heads, ffn (and gated, norm, tied, qkv_bias, positions, window where they differ); or register a "
         f"reader with the hook tradespace_readers.{hint}",
     )
+
+
+def with_options(shape: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the user set goes before what the file says: parts are merged key by key, and another number of layers
+    repeats (or cuts) the file's pattern of layers."""
+    merged = {**shape, **options}
+    for part in ("moe", "mla", "ssm"):
+        ours, theirs = options.get(part), shape.get(part)
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            merged[part] = {**theirs, **ours}
+    count = options.get("layers")
+    for key in ("layer_types", "ffn_types"):
+        types = shape.get(key)
+        if types and key not in options and isinstance(count, int) and 0 < count <= MAX_LAYERS:
+            merged[key] = [types[layer % len(types)] for layer in range(count)]
+    return merged
 
 
 def fit_job(options: Mapping[str, Any]) -> dict[str, Any]:

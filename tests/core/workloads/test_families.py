@@ -226,7 +226,7 @@ def test_packed_weights_count_as_weights(tmp_path: Path, bits: int, name: str) -
     config = CONFIGS["smollm-135m"]
     quantised = {"quant_method": "gptq", "bits": bits}
     if name == "weight_packed":
-        quantised = {"config_groups": {"group_0": {"weights": {"num_bits": bits}}}}  # type: ignore[dict-item]
+        quantised = {"config_groups": {"group_0": {"weights": {"num_bits": bits}}}}
     write(tmp_path, {**config, "quantization_config": quantised})
     shapes: tables.Shapes = {}
     kinds: dict[str, str] = {}

@@ -85,8 +85,8 @@ def test_changing_the_shape_leaves_the_file_behind(ggufs: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"architecture": "mamba"}, "gpt2, llama, qwen2.*vocab, hidden, layers"),
-        ({"extra": {"llama.expert_count": 8}}, "one feed-forward network per layer"),
+        ({"architecture": "bert"}, "deepseek2, falcon-h1.*vocab, hidden, layers"),
+        ({"extra": {"llama.expert_count": 8}}, "8 experts, none in the table"),
         ({"extra": {"split.count": 3}}, "gguf-split --merge"),
         ({"extra": {"general.alignment": 48}}, "power of two"),
         ({"extra": {"llama.attention.key_length": 4}}, "what the metadata describes"),  # the tensors have wider heads
