@@ -12,7 +12,7 @@ import numpy as np
 from tradespace.errors import InputError
 from tradespace.workloads.networks.lifetimes import edges, peak_bytes, trace
 from tradespace.workloads.networks.network import Network, Op
-from tradespace.workloads.operators import Edges, OperatorGraph, Operators
+from tradespace.workloads.operators import Edges, OperatorGraph, Operators, StoredFormat
 
 PRODUCTS = ("conv", "matmul", "attention")
 NATIVE: Mapping[str, str] = {
@@ -61,6 +61,7 @@ def build(network: Network, origin: Origin) -> OperatorGraph:
         sources={"shape": origin.source, "kind": "datasheet"},
         native_precision=native_precision(network),
         facts=_facts(network, origin, peak_bytes(network, lives)),
+        stored=stored_by_type(network),
     )
 
 
@@ -161,21 +162,20 @@ def _operators(
     )  # fmt: skip
 
 
-def stored_by_type(network: Network) -> dict[str, tuple[float, float]]:
-    """Type of stored elements that operators use -> (elements, bytes), most bytes first."""
-    used = {stored for op in network.ops for stored, _ in op.weights}
-    totals: dict[str, tuple[float, float]] = {}
-    for index in sorted(used):
+def stored_by_type(network: Network) -> dict[str, StoredFormat]:
+    """Type of stored elements -> what operators use in it, most bytes first."""
+    totals: dict[str, StoredFormat] = {}
+    for index in sorted({stored for op in network.ops for stored, _ in op.weights}):
         one = network.stored[index]
-        elements, size = totals.get(one.dtype, (0.0, 0.0))
-        totals[one.dtype] = (elements + one.elements, size + one.bytes)
-    return dict(sorted(totals.items(), key=lambda item: -item[1][1]))
+        known = totals.get(one.dtype, StoredFormat(0, 0.0, 0.0))
+        totals[one.dtype] = StoredFormat(known.tensors + 1, known.elements + one.elements, known.bytes + one.bytes)
+    return dict(sorted(totals.items(), key=lambda item: -item[1].bytes))
 
 
 def native_precision(network: Network) -> str | None:
     """The house's precision of most stored elements."""
     totals = stored_by_type(network)
-    best = max(totals, key=lambda dtype: totals[dtype][0], default=None)
+    best = max(totals, key=lambda dtype: totals[dtype].elements, default=None)
     return NATIVE.get(best) if best else None
 
 
@@ -190,8 +190,8 @@ def _facts(network: Network, origin: Origin, peak: float) -> dict[str, float | s
         "title": origin.title,
         "layers": float(len(network.ops)),
         "operator_types": _listed(types),
-        "weight_bytes": sum(size for _, size in totals.values()),
-        "weight_types": ", ".join(f"{dtype} {elements:,.0f}" for dtype, (elements, _) in totals.items()) or "none",
+        "weight_bytes": sum(held.bytes for held in totals.values()),
+        "weight_types": ", ".join(f"{dtype} {held.elements:,.0f}" for dtype, held in totals.items()) or "none",
         "activation_bytes": written + sum(network.tensors[t].bytes for t in network.inputs),
         "activation_types": _listed(active),
         "peak_activation_bytes": peak,

@@ -26,4 +26,4 @@ def read_network(path: Path, where: str, *, axes: Mapping[str, int], values: Map
     notes = set_axes(model, axes, where)
     check_values(model, values, where)
     model = expand_functions(model, where)
-    return walk_model(model, infer(model, where, values), where, trips=trips, notes=notes)
+    return walk_model(model, infer(model, where, values), where, values=values, trips=trips, notes=notes)

@@ -293,6 +293,8 @@ SAME_SHAPE = (
     "BiasAdd",
     "MultiHeadAttention",
     "GroupQueryAttention",
+    "Attention",
+    "QAttention",
 )
 """Operators of other domains whose first output has the shape of their first input."""
 
@@ -305,26 +307,31 @@ def stand_ins(model: Any) -> Any:
     copy.CopyFrom(model)
     for graph, _ in graphs(copy.graph):
         for node in graph.node:
-            if node.domain in ("", "ai.onnx") or not node.input:
-                continue
-            inputs, like = list(node.input), None
-            if node.op_type in SAME_SHAPE:
-                like, inputs = "Identity", inputs[:1]
-            elif node.op_type in ("QLinearAdd", "QLinearMul"):
-                like, inputs = "Add", [inputs[0], inputs[min(3, len(inputs) - 1)]]
-            elif node.op_type in ("MatMulIntegerToFloat", "DynamicQuantizeMatMul") and len(inputs) > 1:
-                like, inputs = "MatMul", inputs[:2]
-            elif node.op_type in ("QLinearGlobalAveragePool",):
-                like, inputs = "GlobalAveragePool", inputs[:1]
+            like, inputs = _like(node)
+            if like and all(at < len(node.input) for at in inputs):
+                names, kept = [node.input[at] for at in inputs], node.output[0] if node.output else ""
+                del node.input[:], node.output[:]
+                if like == "Identity":
+                    del node.attribute[:]
+                node.op_type, node.domain = like, ""
+                node.input.extend(names)
+                node.output.append(kept)
             elif node.op_type in ("DequantizeLinear", "QuantizeLinear"):
                 node.domain = ""
-            if like is not None:
-                kept = node.output[0] if node.output else ""
-                del node.input[:], node.output[:], node.attribute[:]
-                node.op_type, node.domain = like, ""
-                node.input.extend(inputs)
-                node.output.append(kept)
     return copy
+
+
+def _like(node: Any) -> tuple[str, tuple[int, ...]]:
+    """The standard operator that gives the same output shape, and which inputs it needs; ("", ()) for none."""
+    if node.domain in ("", "ai.onnx"):  # the inference of these two takes a scale for the weights
+        return {"QLinearConv": ("Conv", (0, 3)), "QLinearMatMul": ("MatMul", (0, 3))}.get(node.op_type, ("", ()))
+    if node.op_type in SAME_SHAPE:
+        return "Identity", (0,)
+    if node.op_type == "QLinearGlobalAveragePool":
+        return "GlobalAveragePool", (0,)
+    if node.op_type in ("QLinearAdd", "QLinearMul"):
+        return "Add", (0, 3)
+    return ("MatMul", (0, 1)) if node.op_type in ("MatMulIntegerToFloat", "DynamicQuantizeMatMul") else ("", ())
 
 
 def check_values(model: Any, values: Mapping[str, int], where: str) -> None:
@@ -348,9 +355,11 @@ def infer(model: Any, where: str, values: Mapping[str, int]) -> Any:
     shapes = {value.name: described(value)[0] for value in model.graph.input}
     given = {name: np.full([size or 1 for size in shapes.get(name) or ()], value) for name, value in values.items()}
     try:
-        for _ in range(ROUNDS):
+        branching = any(depth for _, depth in graphs(model.graph))
+        for attempt in range(ROUNDS):
             found = onnx.shape_inference.infer_shapes(copy, check_type=False, strict_mode=False, data_prop=True)
-            if not open_shapes(found.graph) or not fix(copy.graph, found.graph, ChainMap(dict(given)), ChainMap()):
+            settled = not open_shapes(found.graph) and (attempt or not branching)
+            if settled or not fix(copy.graph, found.graph, ChainMap(dict(given)), ChainMap()):
                 break
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__

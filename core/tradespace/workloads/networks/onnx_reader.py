@@ -21,7 +21,7 @@ class OnnxReader:
     """Reads ONNX networks: shapes, operators and sizes."""
 
     name = "onnx"
-    reads = "ONNX network (.onnx)"
+    reads = "ONNX network (.onnx; the format has no identifier)"
 
     def recognises(self, path: Path) -> bool:
         """The suffix: an ONNX file has no identifier."""

@@ -42,26 +42,30 @@ class Walk:
     ends: frozenset[str] = frozenset()
 
 
-def walk_model(model: Any, inferred: Any, where: str, *, trips: int, notes: Sequence[str]) -> Network:
+def walk_model(
+    model: Any, inferred: Any, where: str, *, values: Mapping[str, int], trips: int, notes: Sequence[str]
+) -> Network:
     """The network of a model.
 
     Args:
         model: functions inlined, axes set.
         inferred: the same graph with inferred shapes.
+        values: inputs whose number is known.
     """
-    walk = Walk(Builder(where), trips, ends=frozenset(value.name for value in model.graph.output))
+    ends = frozenset(value.name for value in model.graph.output)
+    walk = Walk(Builder(where), trips, numbers=dict(values), ends=ends)
     walk.builder.notes.extend(notes)
-    values: ChainMap[str, Value] = ChainMap()
+    made: ChainMap[str, Value] = ChainMap()
     info: ChainMap[str, tuple[Open | None, str]] = ChainMap()
-    _enter(walk, model.graph, inferred.graph, values, info)
+    _enter(walk, model.graph, inferred.graph, made, info)
     inputs = []
     for value in model.graph.input:
-        if value.name not in values:
+        if value.name not in made:
             shape, dtype = info.get(value.name, (None, "other"))
-            values[value.name] = walk.builder.activation([size or 0 for size in shape or ()], dtype, value.name)
-            inputs.append(values[value.name])
-    _nodes(walk, model.graph, inferred.graph, values, info)
-    outputs = [values[value.name] for value in model.graph.output if value.name in values]
+            made[value.name] = walk.builder.activation([size or 0 for size in shape or ()], dtype, value.name)
+            inputs.append(made[value.name])
+    _nodes(walk, model.graph, inferred.graph, made, info)
+    outputs = [made[value.name] for value in model.graph.output if value.name in made]
     if walk.assumed:
         walk.builder.notes.append(
             f"{walk.assumed} tensors have sizes known only at run time: taken from what they read."

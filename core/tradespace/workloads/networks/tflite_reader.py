@@ -26,7 +26,8 @@ class TFLiteReader:
     """Reads TFLite networks: shapes, operators and sizes; weights are never loaded."""
 
     name = "tflite"
-    reads = "TFLite network (.tflite)"
+    reads = "TFLite network ('TFL3' in bytes 4 to 8, or .tflite)"
+    priority = 10
 
     def recognises(self, path: Path) -> bool:
         """The identifier in bytes 4 to 8, or the suffix."""
