@@ -28,11 +28,11 @@ from tradespace.workloads.operators import OperatorGraph
 from tradespace_edge.tmac_measure import BLOCKS, Measured, Protocol, measure
 
 METRICS = (
-    Metric("latency", "s", "min", "median time of all products with weights, measured"),
+    Metric("latency", "s", "min", "time of all products with weights, measured: the fastest tenth of the runs"),
     Metric("nmse", "1", "min", "squared error relative to the unquantised product, Gaussian weights and activations"),
     Metric("error", "1", "min", "the same relative to the exact product of the quantised weights"),
     Metric("memory", "B", "min", "weights and scales"),
-    Metric("spread", "1", "min", "quartile range of the measured times over their median"),
+    Metric("spread", "1", "min", "how much longer the median run takes, relative"),
 )
 AGGREGATION: Mapping[str, int] = {"exact": 0, "fast8": 8, "fast16": 16}
 MAX_SHAPES = 16
@@ -142,12 +142,12 @@ class KernelEvaluator:
             Choice("threads", threads),
             Choice("isa", instruction_sets()),
             Choice("group", (128, 32), when=lookup),
-            Choice("table_group", (64, 32, 128, 0), when=lookup),
+            Choice("table_group", (128, 64, 32, 0), when=lookup),
             Choice("tables", ("int8", "int16"), when=lookup),
             Choice("aggregation", tuple(AGGREGATION), when=lookup),
             Choice("layout", ("tile", "wide", "natural", "scattered"), when=lookup),
             Choice("rows", (64, 32), when=lookup),
-            Choice("k_tile", (1024, 256, 4096), when=lookup),
+            Choice("k_tile", (1024, 128, 256, 4096), when=lookup),
         )
 
     @cached_property

@@ -23,7 +23,7 @@ from tradespace.kernels.tmac_weights import Floats, Quantised, check_shape, pack
 LAYOUTS = ("tile", "wide", "natural", "scattered")
 TABLES = ("int8", "int16")
 TREES = (0, 8, 16)
-K_TILES = (256, 1024, 4096)
+K_TILES = (128, 256, 1024, 4096)
 
 
 class _Job(ctypes.Structure):
