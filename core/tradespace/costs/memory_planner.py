@@ -64,15 +64,16 @@ class Placement:
     peak: int
 
 
-def plan(buffers: Sequence[Buffer], order: Order = "size") -> Placement:
+def plan(buffers: Sequence[Buffer], order: Order | Sequence[int] = "size") -> Placement:
     """Place buffers by first fit. Ties of size fall to the longer life (and the other way round), then to the
-    earlier start, then to the index.
+    earlier start, then to the index; or in the order of the indices given.
 
     The readable twin of `tradespace.costs.memory_planner_batch.peaks`: it collects what is forbidden and sweeps.
     """
     addresses = [0] * len(buffers)
     placed: list[int] = []
-    for index in sorted(range(len(buffers)), key=lambda i: _rank(buffers[i], order)):
+    ranked = sorted(range(len(buffers)), key=lambda i: _rank(buffers[i], order)) if isinstance(order, str) else order
+    for index in ranked:
         if buffers[index].size:
             addresses[index] = _lowest(buffers[index], [(buffers[j], addresses[j]) for j in placed])
             placed.append(index)

@@ -29,7 +29,7 @@ WITH_THE_CACHE = ("scores", "softmax", "values", "rope")
 """Operators that llama.cpp runs where the layer's KV cache is."""
 
 _OURS: Mapping[str, str] = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "q8_0", "int4": "q4_0"}
-_K_BLOCK = 256
+"""Formats of ours by ggml's names; all others are known by ggml's own."""
 
 
 class LlamaCpp:
@@ -77,14 +77,14 @@ def ggml_type(subject: Subject, precision: str, where: str) -> str:
             f"llama.cpp has no tensor type that is '{precision}'", where=where,
             remedy=f"Formats it shares with tradespace: {', '.join(sorted(set(_OURS) | _shared(subject)))}.",
         )  # fmt: skip
-    if name.endswith("_k") or name.startswith("iq"):
-        rows = {int(subject.facts[key]) for key in ("hidden", "ffn") if key in subject.facts}
-        odd = [row for row in rows if row % _K_BLOCK]
-        if odd and name != "iq4_nl":
-            raise CannotExport(
-                f"rows must divide into blocks of {_K_BLOCK} for {name}", value=f"rows of {odd[0]}", where=where,
-                remedy="llama-quantize would take another format for them without asking.",
-            )  # fmt: skip
+    block = subject.precision(precision).block
+    rows = {int(subject.facts[key]) for key in ("hidden", "ffn") if key in subject.facts}
+    odd = [row for row in rows if row % block]
+    if odd:
+        raise CannotExport(
+            f"rows must divide into blocks of {block} for {name}", value=f"rows of {odd[0]}", where=where,
+            remedy="llama-quantize would take another format for them without asking.",
+        )  # fmt: skip
     return name
 
 
