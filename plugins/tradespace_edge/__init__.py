@@ -101,4 +101,5 @@ def tradespace_exporters() -> dict[str, str]:
         "llama.cpp": f"{home}.llama_cpp:LlamaCpp",
         "vllm": f"{home}.engines:VLLM",
         "sglang": f"{home}.engines:SGLang",
+        "tflite-micro": f"{home}.tflite_micro:TFLiteMicro",
     }
