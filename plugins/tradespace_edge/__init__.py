@@ -28,6 +28,8 @@ def tradespace_readers() -> dict[str, str]:
     return {
         "hf-config": "tradespace.workloads.hf:HFReader",
         "gguf": "tradespace.workloads.gguf:GGUFReader",
+        "request-trace": "tradespace.workloads.traces:TraceReader",
+        "scalesim": "tradespace.workloads.layer_table:LayerTableReader",
         "onnx": "tradespace.workloads.networks.onnx_reader:OnnxReader",
         "tflite": "tradespace.workloads.networks.tflite_reader:TFLiteReader",
     }

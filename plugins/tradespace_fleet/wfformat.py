@@ -5,7 +5,6 @@ Files come from strangers: size (also unpacked), counts and depth are bounded, o
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from tradespace.documents import read_bytes
 from tradespace.errors import InputError
 from tradespace.workloads.options import check_keys, text
+from tradespace.workloads.strict_json import parse
 from tradespace.workloads.task_graph import MAX_EDGES, MAX_TASKS, TaskGraph, task_graph
 from tradespace_fleet.reading import META_KEYS, affinity, number, origin
 
@@ -33,8 +33,9 @@ KEYS = (*META_KEYS, "file", "affinity", "data_scale")
 class WfFormatReader:
     """Reads a WfFormat workflow, plain or gzipped; ``affinity`` and ``data_scale`` may change it."""
 
-    name = "dag-wfformat"  # sorts before hf-config, which takes every .json
-    reads = "a workflow in WfFormat 1.5 (.json or .json.gz)"
+    name = "dag-wfformat"
+    reads = "a workflow in WfFormat 1.5 (.json or .json.gz with 'schemaVersion' or 'workflow')"
+    priority = 5
 
     def recognises(self, path: Path) -> bool:
         """A .json or .json.gz whose first bytes speak of a schema version or a workflow."""
@@ -74,13 +75,7 @@ def _load(path: Path) -> dict[str, Any]:
     data = read_bytes(path, MAX_PACKED)
     if path.suffix == ".gz":
         data = _unpacked(data, path)
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:  # includes UnicodeDecodeError and integers of thousands of digits
-        raise InputError("a valid JSON file", value=str(error)[:120], where=str(path)) from None
-    if not isinstance(content, dict):
-        raise InputError("a WfFormat file holds one object", value=type(content).__name__, where=str(path))
-    return content
+    return parse(data, str(path))
 
 
 def _unpacked(data: bytes, path: Path) -> bytes:

@@ -17,11 +17,12 @@ def test_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert set(document) >= KEYS
     assert document["parameters"] == 1_235_814_400
-    assert document["weight_bytes"] == document["precisions"]["bf16"]["weight_bytes"] == 2 * 1_235_814_400
+    found = {"bf16": {"weight_bytes": 2 * 1_235_814_400, "parameters": 1_235_814_400, "stated": True}}
+    assert document["precisions"] == found and document["weight_bytes"] == 2 * 1_235_814_400
     assert document["operators"]["matmul"] == 16 * 7 + 1
     assert document["macs"] == 1_235_814_400 - 33 * 2048 + 2 * 100 * 32 * 64 * 16
     assert document["tokens"] == 1 and document["facts"]["context"] == 100
-    assert set(document["precisions"]) == {"fp32", "fp16", "bf16", "int8", "int4"}
+    assert set(document["weight_bytes_in"]) == {"fp32", "fp16", "bf16", "int8", "int4"}
 
 
 def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
