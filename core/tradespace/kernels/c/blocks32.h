@@ -43,6 +43,15 @@ INLINE __m256 scales8(const uint8_t *b, int64_t stride) {
     return _mm256_cvtph_ps(h);
 }
 
+/* The fp16 scales of at most four blocks, zeros behind them. */
+INLINE __m128 scales4(const uint8_t *b, int64_t stride, int blocks) {
+    __m128i h = _mm_cvtsi32_si128(load_u16(b));
+    if (blocks > 1) h = _mm_insert_epi16(h, load_u16(b + stride), 1);
+    if (blocks > 2) h = _mm_insert_epi16(h, load_u16(b + 2 * stride), 2);
+    if (blocks > 3) h = _mm_insert_epi16(h, load_u16(b + 3 * stride), 3);
+    return _mm_cvtph_ps(h);
+}
+
 /* The 32 nibbles of 16 bytes in the order of the weights. */
 INLINE __m256i nibbles(const uint8_t *p) {
     __m128i both = _mm_loadu_si128((const __m128i *)p);
@@ -71,7 +80,6 @@ INLINE __m256i codes32(int format, const uint8_t *b) {
 #endif
 
 #ifdef TRADESPACE_VNNI
-#define GROUP 16
 INLINE float offset32(int format) { return format == Q4_0 ? 8 : format == Q5_0 ? 16 : 128; }
 
 INLINE __m512i nibbles2(const uint8_t *a, const uint8_t *b) {
@@ -102,19 +110,20 @@ INLINE __m512i codes64(int format, const uint8_t *a, const uint8_t *b) {
     return _mm512_shuffle_epi8(_mm512_xor_si512(book, flip), nibbles2(a + 2, b + 2));
 }
 
-/* `blocks` (at most 16) blocks from block `at` on. */
-INLINE void group32(int format, int nc, const uint8_t *w, const struct acts *x, int64_t k, int64_t at, int blocks,
+/* The fp16 scales of `blocks` blocks, zeros behind them. */
+INLINE __m512 scales16(const uint8_t *b, int64_t bytes, int blocks) {
+    if (blocks == 16)
+        return _mm512_insertf32x8(_mm512_castps256_ps512(scales8(b, bytes)), scales8(b + 8 * bytes, bytes), 1);
+    if (blocks == 8) return _mm512_zextps256_ps512(scales8(b, bytes));
+    return _mm512_zextps128_ps512(scales4(b, bytes, blocks));
+}
+
+/* `blocks` (16, 8, 4, 2 or 1, a constant) blocks from block `at` on. */
+INLINE void group32(int format, int nc, int blocks, const uint8_t *w, const struct acts *x, int64_t k, int64_t at,
                     __m512 *acc, __m512 *fix) {
     const int64_t bytes = block_bytes(format);
     const uint8_t *b = w + at * bytes;
-    __m512 dw;
-    if (blocks == GROUP) {
-        dw = _mm512_insertf32x8(_mm512_castps256_ps512(scales8(b, bytes)), scales8(b + 8 * bytes, bytes), 1);
-    } else {
-        uint16_t halves[GROUP] = {0};
-        for (int i = 0; i < blocks; i++) halves[i] = load_u16(b + i * bytes);
-        dw = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)halves));
-    }
+    const __m512 dw = scales16(b, bytes, blocks);
     const __mmask16 some = (__mmask16)((1u << blocks) - 1);
     __m512 scale[4];
     for (int c = 0; c < nc; c++) {
@@ -122,8 +131,8 @@ INLINE void group32(int format, int nc, const uint8_t *w, const struct acts *x, 
         fix[c] = _mm512_fmadd_ps(dw, _mm512_maskz_loadu_ps(some, x->s + c * k / 32 + at), fix[c]);
     }
     __m512i which = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
+    const int pair = blocks > 1; /* a single block is read twice: the second scale and activations are 0 */
     for (int i = 0; i < blocks; i += 2) {
-        const int pair = blocks == GROUP || i + 1 < blocks; /* an odd block is read twice, the second scale is 0 */
         __m512i u = codes64(format, b + i * bytes, b + (i + pair) * bytes);
         for (int c = 0; c < nc; c++) {
             const int8_t *q = x->q + c * k + (at + i) * 32;
@@ -139,35 +148,37 @@ INLINE void dot32(int format, int nc, const uint8_t *w, const struct acts *x, in
     __m512 acc[4], fix[4];
     for (int c = 0; c < nc; c++) acc[c] = fix[c] = _mm512_setzero_ps();
     int64_t at = 0, blocks = k / 32;
-    for (; at + GROUP <= blocks; at += GROUP) group32(format, nc, w, x, k, at, GROUP, acc, fix);
-    if (at < blocks) group32(format, nc, w, x, k, at, (int)(blocks - at), acc, fix);
+    for (; at + 16 <= blocks; at += 16) group32(format, nc, 16, w, x, k, at, acc, fix);
+    if (blocks & 8) group32(format, nc, 8, w, x, k, at, acc, fix), at += 8;
+    if (blocks & 4) group32(format, nc, 4, w, x, k, at, acc, fix), at += 4;
+    if (blocks & 2) group32(format, nc, 2, w, x, k, at, acc, fix), at += 2;
+    if (blocks & 1) group32(format, nc, 1, w, x, k, at, acc, fix);
     const __m512 offset = _mm512_set1_ps(-offset32(format));
     for (int c = 0; c < nc; c++) out[c] = _mm512_reduce_add_ps(_mm512_fmadd_ps(offset, fix[c], acc[c]));
 }
 
 #elif defined(TRADESPACE_AVX2)
-#define GROUP 8
 INLINE int by_sign(int format) { return format == Q8_0 || format == IQ4_NL; }
 
-INLINE void group32(int format, int nc, const uint8_t *w, const struct acts *x, int64_t k, int64_t at, int blocks,
+/* The first `count` floats, zeros behind them. */
+INLINE __m256 first8(const float *p, int count) {
+    float out[8] __attribute__((aligned(32))) = {0};
+    if (count == 8) return _mm256_loadu_ps(p);
+    for (int i = 0; i < count; i++) out[i] = p[i];
+    return _mm256_load_ps(out);
+}
+
+/* `blocks` (8, 4, 2 or 1, a constant) blocks from block `at` on. */
+INLINE void group32(int format, int nc, int blocks, const uint8_t *w, const struct acts *x, int64_t k, int64_t at,
                     __m256 *acc, __m256 *fix) {
     const int64_t bytes = block_bytes(format);
     const uint8_t *b = w + at * bytes;
-    float scale[4][GROUP] __attribute__((aligned(32)));
-    if (blocks == GROUP) {
-        __m256 dw = scales8(b, bytes);
-        for (int c = 0; c < nc; c++) {
-            _mm256_store_ps(scale[c], _mm256_mul_ps(dw, _mm256_loadu_ps(x->d + c * k / 32 + at)));
-            if (!by_sign(format)) fix[c] = _mm256_fmadd_ps(dw, _mm256_loadu_ps(x->s + c * k / 32 + at), fix[c]);
-        }
-    } else
-        for (int i = 0; i < blocks; i++)
-            for (int c = 0; c < nc; c++) {
-                float dw = from_half(load_u16(b + i * bytes));
-                scale[c][i] = dw * x->d[c * k / 32 + at + i];
-                if (!by_sign(format))
-                    fix[c] = _mm256_add_ps(fix[c], _mm256_set_ps(0, 0, 0, 0, 0, 0, 0, dw * x->s[c * k / 32 + at + i]));
-            }
+    const __m256 dw = blocks == 8 ? scales8(b, bytes) : _mm256_zextps128_ps256(scales4(b, bytes, blocks));
+    float scale[4][8] __attribute__((aligned(32)));
+    for (int c = 0; c < nc; c++) {
+        _mm256_store_ps(scale[c], _mm256_mul_ps(dw, first8(x->d + c * k / 32 + at, blocks)));
+        if (!by_sign(format)) fix[c] = _mm256_fmadd_ps(dw, first8(x->s + c * k / 32 + at, blocks), fix[c]);
+    }
     for (int i = 0; i < blocks; i++) {
         __m256i u = codes32(format, b + i * bytes);
         __m256i size = by_sign(format) ? _mm256_abs_epi8(u) : u;
@@ -184,8 +195,10 @@ INLINE void dot32(int format, int nc, const uint8_t *w, const struct acts *x, in
     __m256 acc[4], fix[4];
     for (int c = 0; c < nc; c++) acc[c] = fix[c] = _mm256_setzero_ps();
     int64_t at = 0, blocks = k / 32;
-    for (; at + GROUP <= blocks; at += GROUP) group32(format, nc, w, x, k, at, GROUP, acc, fix);
-    if (at < blocks) group32(format, nc, w, x, k, at, (int)(blocks - at), acc, fix);
+    for (; at + 8 <= blocks; at += 8) group32(format, nc, 8, w, x, k, at, acc, fix);
+    if (blocks & 4) group32(format, nc, 4, w, x, k, at, acc, fix), at += 4;
+    if (blocks & 2) group32(format, nc, 2, w, x, k, at, acc, fix), at += 2;
+    if (blocks & 1) group32(format, nc, 1, w, x, k, at, acc, fix);
     const __m256 offset = _mm256_set1_ps(format == Q4_0 ? -8 : format == Q5_0 ? -16 : 0);
     for (int c = 0; c < nc; c++) out[c] = hsum8(_mm256_fmadd_ps(offset, fix[c], acc[c]));
 }

@@ -1,0 +1,131 @@
+"""The device model `cpu-kernels`: a processor as the native kernels measure it, per format and number of threads.
+
+Everything here is ours. Rates are measured at 1 thread and at all `cores`; between them a rate follows
+``t r(1) / (1 + c (t - 1))`` with the contention c that gives r(cores) (the linear term of Gunther's universal
+scalability law, 1993). Times:
+
+- product of m columns: the slower of reading the weights (`stream`, out of every cache) and computing: columns in
+  fours at the rate of many columns (`gemm`), the others each as one pass over cached weights (`cached`); plus `row`
+  for each row of weights, and what the kernel does to the activations first (`prepare`: quantising, tables).
+- attention: FLOP over `attention`; everything else: FLOP (or weights read) over `pointwise`. One `dispatch` a kernel.
+
+With `working_set` given, weights that fit into half the `cache` are read at `cached`, those of twice the cache at
+`stream`, and between the two the time per byte is interpolated in the logarithm of the size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.costs.contract import CostTable
+
+if TYPE_CHECKING:
+    from tradespace.precisions import Precision
+    from tradespace.targets.model import Device
+    from tradespace.workloads.operators import Operators
+
+Floats = NDArray[np.float64]
+
+COLUMNS = 4
+"""Columns that share one decoding of the weights, see ``c/blocks.c``."""
+
+RATES: Mapping[str, str] = {"stream": "B/s", "cached": "B/s", "gemm": "FLOP/s", "prepare": "Hz"}
+"""By-precision rates that a target states as ``<rate>_one`` and ``<rate>_all``."""
+
+
+class CPUKernels:
+    """A processor whose operators run as our native kernels, with constants that `tradespace calibrate` writes.
+
+    `threads` (default: all) is one number for the device; as ``{choices: [1, 2, 4]}`` it becomes a decision.
+    """
+
+    constants: ClassVar[Mapping[str, str]] = {
+        "threads": "1",
+        "cores": "1",
+        **{f"{rate}_{n}": f"{unit} by precision" for rate, unit in RATES.items() for n in ("one", "all")},
+        "row_one": "s or zero by precision",
+        "row_all": "s or zero by precision",
+        **{f"{rate}_{n}": "FLOP/s" for rate in ("attention", "pointwise") for n in ("one", "all")},
+        "dispatch_one": "s or zero",
+        "dispatch_all": "s or zero",
+        "cache": "B or zero",
+        "working_set": "B or zero",
+        **dict.fromkeys(("cache_latency", "memory_latency", "wake_up", "pass_flag", "loopback"), "s or zero"),
+        **{f"triad_{n}": "B/s or zero" for n in ("one", "all")},
+        "peak": "FLOP/s by precision",
+        "here": "1 or zero",
+    }
+    defaults: ClassVar[Mapping[str, float]] = dict.fromkeys(
+        ("cache", "working_set", "cache_latency", "memory_latency", "wake_up", "pass_flag", "loopback", "here"), 0.0
+    ) | {"triad_one": 0.0, "triad_all": 0.0}
+    runs: ClassVar[tuple[str, ...]] = ("matmul", "attention", "norm", "elementwise", "embedding", "softmax")
+
+    def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
+        kind = np.array(operators.kind)
+        product, attention = kind == "matmul", kind == "attention"
+        other = np.maximum(operators.flop, operators.weights) / between(device, "pointwise")
+        alone = np.maximum(operators.flop, operators.weights) / device.pointwise_one  # the row of one token's norm
+        time = np.where(kind == "norm", alone, other)
+        time = np.where(attention, operators.flop / between(device, "attention"), time)
+        time = np.repeat(time[:, None], len(precisions), axis=1)
+        unsupported = np.zeros(time.shape, bool)
+        kernels = np.ones(time.shape)
+        for column, precision in enumerate(precisions):
+            if device.at("stream_one", precision.name) is None:
+                unsupported[product, column] = True
+                continue
+            time[product, column] = product_time(operators, device, precision)[product]
+            kernels[product, column] += device.at("prepare_one", precision.name) is not None
+        share = between(device, "dispatch")
+        return CostTable(time=time, overhead=kernels * share, unsupported=unsupported)
+
+
+def product_time(operators: Operators, device: Device, precision: Precision) -> Floats:
+    """(n,) s of the products, dispatch excluded. Formula: see the module."""
+    name = precision.name
+    m, k, n, count = operators.gemm
+    weights = np.asarray(precision.bytes(operators.weights), np.float64)
+    full = np.floor(m / COLUMNS) * COLUMNS
+    compute = 2 * k * n * count * full / between(device, "gemm", name)
+    compute = compute + (m - full) * weights / between(device, "cached", name)
+    time = np.maximum(weights / weight_rate(device, name), compute) + n * count * between(device, "row", name)
+    if device.at("prepare_one", name) is not None:
+        time = time + m * k * count / between(device, "prepare", name)
+    return np.asarray(time)
+
+
+def weight_rate(device: Device, precision: str) -> float:
+    """B/s at which weights reach the kernel, by the size of the working set."""
+    stream, cached = between(device, "stream", precision), between(device, "cached", precision)
+    size, cache = device.working_set, device.cache
+    if size <= 0 or cache <= 0:
+        return stream
+    far = min(1.0, max(0.0, math.log2(size / (cache / 2)) / 2))
+    return 1.0 / (far / stream + (1 - far) / max(cached, stream))
+
+
+def between(device: Device, name: str, precision: str | None = None) -> float:
+    """A measured number at the device's number of threads; more threads than cores count as all of them.
+
+    Rates grow as the module says; `row` and `dispatch` are times, and go linearly from one to the other.
+    """
+    ends = []
+    for end in ("one", "all"):
+        value = device.numbers[f"{name}_{end}"] if precision is None else device.at(f"{name}_{end}", precision)
+        ends.append(float(value) if value is not None else 0.0)
+    one, most = ends
+    cores = max(1.0, device.cores)
+    threads = min(max(1.0, device.threads), cores)
+    if threads == 1:
+        return one
+    if threads == cores:
+        return most
+    if name in ("row", "dispatch"):
+        return one + (most - one) * (threads - 1) / (cores - 1)
+    contention = (cores * one / most - 1) / (cores - 1)
+    return threads * one / max(1e-9, 1 + contention * (threads - 1))
