@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tradespace.kernels import tmac_reference
 from tradespace.kernels.build import KernelError, load_shipped
 from tradespace.kernels.contract import Arrays, Work
+from tradespace.kernels.memory import aligned, zeros
 from tradespace.kernels.running import Task, run_tasks, task_function
 from tradespace.kernels.tmac_weights import Floats, Quantised, check_shape, pack, pack_scales, pad_rows, quantise
 
@@ -110,19 +111,20 @@ class Lookup:
 
         Rows are padded with zeros to whole tiles; `run` gives the first m.
         """
+        check_shape(x.shape[-1], self.weight_group)
         q = weights if isinstance(weights, Quantised) else quantise(weights, self.bits, self.weight_group)
         m, k = q.codes.shape
-        check_shape(k, self.weight_group)
         codes, scales = pad_rows(q.codes, self.rows), pad_rows(q.scales, self.rows)
         planes = pack(
             codes, self.bits, layout=self.layout, rows=self.rows, k_tile=min(self.k_tile, k), chunk=self.chunk
         )
         return {
             "x": np.ascontiguousarray(x, np.float32).reshape(-1, k),
-            "planes": planes,
+            "planes": aligned(planes),
             "scales": pack_scales(np.asarray(scales, np.float16), self.rows),
             "shape": np.array([m, k], np.int64),
             "zero": np.array([q.zero], np.float32),
+            "y": zeros((x.size // k, len(codes))),
         }
 
     def shaped(self, m: int, k: int, rng: np.random.Generator) -> Arrays:
@@ -132,9 +134,10 @@ class Lookup:
         scales = rng.uniform(0.5, 1.0, rows * (k // self.weight_group)).astype(np.float16)
         return {
             "x": rng.standard_normal((self.batch, k), dtype=np.float32),
-            "planes": rng.integers(0, 256, rows * k * self.bits // 8, dtype=np.uint8),
+            "planes": aligned(rng.integers(0, 256, rows * k * self.bits // 8, dtype=np.uint8)),
             "scales": scales,
             "shape": np.array([m, k], np.int64),
+            "y": zeros((self.batch, rows)),
             "zero": np.array([2.0 ** (self.bits - 1)], np.float32),
         }
 
@@ -143,7 +146,7 @@ class Lookup:
         unit = max(self.weight_group, self.table_group, 32)
         weights = 32.0 * size / self.bits
         k = max(unit, int(np.sqrt(weights)) // unit * unit)
-        m = max(1, int(weights / k))
+        m = max(1, int(weights / k) // self.rows) * self.rows
         w = rng.standard_normal((m, k), dtype=np.float32)
         return self.prepare(w, rng.standard_normal((self.batch, k), dtype=np.float32))
 
@@ -153,18 +156,15 @@ class Lookup:
         return tmac_reference.product(self, inputs)
 
     def run(self, inputs: Arrays) -> NDArray[Any]:
-        tasks = self.tasks(inputs)
-        run_tasks(tasks)
-        y: NDArray[Any] = tasks[-1].keep[-1]
-        return y[:, : int(inputs["shape"][0])]
+        run_tasks(self.tasks(inputs))
+        return inputs["y"][:, : int(inputs["shape"][0])]
 
     def work(self, inputs: Arrays) -> Work:
         """Two operations a weight and row of activations, as a multiplication would take. Bytes: planes and scales
         once, activations in and results out."""
         m, k = (int(v) for v in inputs["shape"])
-        x = inputs["x"]
-        moved = inputs["planes"].nbytes + inputs["scales"].nbytes + x.nbytes + 4 * m * len(x)
-        return Work(2.0 * m * k * len(x), float(moved))
+        moved = sum(inputs[name].nbytes for name in ("planes", "scales", "x", "y"))
+        return Work(2.0 * m * k * len(inputs["x"]), float(moved))
 
     def tasks(self, inputs: Arrays) -> Sequence[Task]:
         """Tables, then lookups; twice for int16 tables."""
@@ -173,26 +173,26 @@ class Lookup:
             raise KernelError("the wide layout needs AVX-512 VBMI and VNNI", where=f"isa {self.isa}")
         build, lookup = task_function(library, "tmac_tables"), task_function(library, "tmac_lookup")
         n, k = inputs["x"].shape
-        m = inputs["planes"].size * 8 // (k * self.bits)
-        group = self.table_group or k
-        y = np.zeros((n, m), np.float32)
+        m, group = inputs["y"].shape[1], self.table_group or k
         tasks = []
         for part in (0,) if self.tables == "int8" else (1, 2):
-            job, keep = self._job(inputs, y, part)
+            job, keep = self._job(inputs, part)
             tasks += [
                 Task(build, job, rows=n * -(-k // group), grain=1, keep=keep, label="tables"),
-                Task(lookup, job, rows=m, grain=self.rows, keep=(*keep, y), label="lookup"),
+                Task(lookup, job, rows=m, grain=self.rows, keep=keep, label="lookup"),
             ]
         return tasks
 
-    def _job(self, inputs: Arrays, y: NDArray[Any], part: int) -> tuple[_Job, tuple[NDArray[Any], ...]]:
+    def _job(self, inputs: Arrays, part: int) -> tuple[_Job, tuple[NDArray[Any], ...]]:
         n, k = inputs["x"].shape
-        tables = np.zeros((n, 4 * k), np.uint8)
-        factors = np.zeros((2, n, k // (4 * self.chunk)), np.float32)
-        arrays = (inputs["x"], inputs["planes"], inputs["scales"], tables, factors[0], factors[1], y)
+        tables = zeros((n, 4 * k), np.uint8)
+        factors = zeros((2, n, k // (4 * self.chunk)))
+        arrays = (
+            inputs["x"], inputs["planes"], inputs["scales"], tables, factors[0], factors[1], inputs["y"]
+        )  # fmt: skip
         numbers = {
             "zero": float(inputs["zero"][0]),
-            "m": y.shape[1],
+            "m": inputs["y"].shape[1],
             "k": k,
             "n": n,
             "bits": self.bits,
@@ -211,7 +211,7 @@ class Lookup:
         job = _Job(*(array.ctypes.data for array in arrays))
         for name, value in numbers.items():
             setattr(job, name, value)
-        return job, arrays[:-1]
+        return job, arrays
 
 
 def nmse(kernel: Lookup, weights: Floats, x: Floats) -> float:
