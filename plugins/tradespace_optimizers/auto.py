@@ -3,12 +3,13 @@
 The rules, first match wins; the measurements behind them are in studies/optimizers/README.md.
 
 1. A space no larger than the budget is priced whole.
-2. A declared chain whose terms are all exact is solved; or searched on the declared sums, where limits bind or an
-   objective is the largest of several.
+2. A declared task graph is searched by moves around the critical path. A declared chain whose terms are all exact is
+   solved; or searched on the declared sums, where limits bind or an objective is the largest of several.
 3. Declared lower bounds seed pgsam.
 4. Only Real variables: a library's evolutionary algorithms by the number of objectives, in relay with a local search.
 5. Equally long choices without declared structure: learned_chain, which tests for structure and goes on as pgsam.
-6. Everything else (orders, mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
+6. Orders, with designs enough to learn from: ants (rl_aco), except for one objective over assignments too.
+7. Everything else (mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tradespace.costs.schedules_structure import MINIMISED
 from tradespace.designs import Designs, Real
 from tradespace.problem import Scores
 from tradespace.search.contract import Optimizer, SearchView
@@ -26,6 +28,7 @@ from tradespace_optimizers.supports import Supports
 
 Rng = np.random.Generator
 
+_ORDERED = 1500  # designs from which ants that learn orders overtake pgsam
 _ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
 
 
@@ -87,6 +90,9 @@ def choose(view: SearchView) -> Chosen:
 def _structured(view: SearchView) -> Chosen:
     from tradespace_optimizers.declared_chain import DeclaredChain, declared
 
+    tasks = view.structure.tasks if view.structure is not None else None
+    if tasks is not None and not view.constraints and all(name in MINIMISED for name in view.objectives):
+        return Chosen("schedule_search", "the task graph is declared", lambda: _scheduled(view))
     lacks = declared(view)
     if not lacks:
         return Chosen("declared_chain", "every objective has a declared exact form", lambda: DeclaredChain(view))
@@ -111,15 +117,31 @@ def _unstructured(view: SearchView) -> Chosen:
     if not isinstance(entries_of(view.space), str):
         why = "equally long choices and no declared structure"
         return Chosen("learned_chain", why, lambda: LearnedChain(view, LearnedChainOptions()))
+    kinds = {type(v).__name__ for v in view.space.variables}
+    if "Permutation" in kinds and kinds <= {"Permutation", "Choice"} and not view.space.conditional:
+        enough = (view.evaluations or _ENUMERABLE) >= _ORDERED
+        if enough and view.suggestions is None and (len(view.objectives) > 1 or "Choice" not in kinds):
+            return Chosen("rl_aco", "orders and no declared structure", lambda: _ants(view))
     seeded = " and suggested plans" if view.suggestions is not None else ""
-    kinds = sorted({type(v).__name__ for v in view.space.variables})
-    return Chosen("pgsam", f"variables of kind {', '.join(kinds)}{seeded}", lambda: _pgsam(view))
+    return Chosen("pgsam", f"variables of kind {', '.join(sorted(kinds))}{seeded}", lambda: _pgsam(view))
 
 
 def _pgsam(view: SearchView) -> Any:
     from tradespace_optimizers.fallback import pgsam_for
 
     return pgsam_for(view)
+
+
+def _scheduled(view: SearchView) -> Any:
+    from tradespace_optimizers.schedule_search import ScheduleSearch
+
+    return ScheduleSearch(view, ScheduleSearch.Options())
+
+
+def _ants(view: SearchView) -> Any:
+    from tradespace_optimizers.rl_aco import RLACO
+
+    return RLACO(view, RLACO.Options())
 
 
 def _exhaustive(view: SearchView) -> Any:

@@ -1,6 +1,6 @@
 """SMAC behind the ask/tell contract (an extra: ``pip install 'tradespace[smac]'``; it compiles a random forest).
 
-Written after the documentation of SMAC 2.3 (ask and tell, warm starts). SMAC changes when asked and writes into a
+Tried with SMAC 2.4: half a second to some seconds a design. SMAC changes when asked and writes into a
 folder, so each ask builds one anew in a temporary folder with a seed of its own, tells it all that is known and drops
 it: seconds a batch, for budgets of hundreds of designs. Several objectives go through ParEGO (Knowles 2006).
 """
@@ -8,6 +8,7 @@ it: seconds a batch, for budgets of hundreds of designs. Several objectives go t
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -58,8 +59,11 @@ class SMAC:
                 values = dict(zip(names, _values(self._space, row), strict=True))
                 told = float(cost[0]) if len(cost) == 1 else [float(c) for c in cost]
                 smac.tell(TrialInfo(config=Configuration(space, values=values), seed=0), TrialValue(cost=told))
-            asked = [dict(smac.ask().config) for _ in range(min(n, self.batch))]
-        return self._space.unflatten(np.asarray([[float(one[name]) for name in names] for one in asked]))
+            asked = list(_asked(smac, min(n, self.batch)))
+        designs = self._space.unflatten(
+            np.asarray([[float(one[k]) for k in names] for one in asked]).reshape(-1, len(names))
+        )
+        return self._space.concat([designs, self._space.sample(min(n, self.batch) - len(asked), rng)])
 
     def _facade(self, space: Any, folder: str, seed: int) -> Any:
         from smac import HyperparameterOptimizationFacade as Facade
@@ -92,6 +96,15 @@ class SMAC:
         costs = np.where(violation > 0, np.minimum(penalty, 1e300), scores.objectives)
         self._codes = np.concatenate([self._codes, self._space.flatten(designs)])
         self._costs = np.concatenate([self._costs, costs])
+
+
+def _asked(smac: Any, n: int) -> Iterator[dict[str, Any]]:
+    """Up to ``n`` configurations: SMAC stops once it finds none that is new to it."""
+    for _ in range(n):
+        try:
+            yield dict(smac.ask().config)
+        except StopIteration:
+            return
 
 
 def _never(config: Any, seed: int = 0) -> float:

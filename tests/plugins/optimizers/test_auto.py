@@ -68,6 +68,16 @@ def test_declared_structure_decides_first(kind: str, name: str, why: str) -> Non
     assert why in _choice(Chain(7, 24, kind=kind), GOALS)[1]
 
 
+def test_a_declared_task_graph_is_searched_as_one() -> None:
+    from tradespace.plugins import registry
+    from tradespace.settings import Setting, bind
+
+    evaluator = bind(Setting("topcuoglu-10", "three-processors"), registry()).evaluator
+    assert _choice(evaluator, ["makespan"]) == ("schedule_search", "the task graph is declared")
+    found = search(evaluator, ["makespan"], optimizer="auto", evaluations=500)
+    assert found.minimised.min() == 73 and "schedule_search" in found.note  # the proven optimum
+
+
 def test_an_objective_without_a_term_leaves_the_black_box_rule() -> None:
     name, why = _choice(Chain(7, 24), ["latency", "mem0"])
     assert name == "learned_chain" and "mem0" in why
@@ -79,7 +89,10 @@ def test_black_boxes_go_by_their_variables() -> None:
         name, why = _choice(Spheres(count), [f"f{m}" for m in range(count)])
         assert "relay" in name and f"{count} objective" in why
     orders = Distances(Space(Choice("a", ("x", "y"), 4), Permutation("order", 30)))
-    assert _choice(orders, ["distance0", "distance1"]) == ("pgsam", "variables of kind Choice, Permutation")
+    assert _choice(orders, ["distance0", "distance1"])[0] == "rl_aco"
+    assert _choice(orders, ["distance0", "distance1"], 500) == ("pgsam", "variables of kind Choice, Permutation")
+    assert _choice(orders, ["distance0"])[0] == "pgsam"  # an order alone, or a front, is what ants are better at
+    assert _choice(Distances(Space(Permutation("order", 30))), ["distance0"])[0] == "rl_aco"
 
 
 def test_a_space_no_larger_than_the_budget_is_priced_whole() -> None:
