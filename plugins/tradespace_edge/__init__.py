@@ -87,6 +87,7 @@ def tradespace_kernels() -> dict[str, str]:
         "gemv-q3_k": "tradespace.kernels.blocks:GemvQ3K",
         "gemv-q2_k": "tradespace.kernels.blocks:GemvQ2K",
         "gemv-iq4_nl": "tradespace.kernels.blocks:GemvIQ4NL",
+        "tmac": "tradespace.kernels.tmac:Lookup",
         "rms-norm": "tradespace.kernels.decoder:RMSNorm",
         "rope": "tradespace.kernels.decoder:Rope",
         "attention": "tradespace.kernels.decoder:Attention",
