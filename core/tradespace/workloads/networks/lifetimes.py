@@ -53,18 +53,11 @@ def trace(network: Network, where: str) -> Lifetimes:
 
 
 def _roots(network: Network, where: str) -> list[int]:
-    root = [-1] * len(network.tensors)
-    for start in range(len(root)):
-        path, at = [], start
-        while root[at] < 0 and network.tensors[at].view >= 0:
-            path.append(at)
-            root[at] = start  # marks the path; set right below
-            at = network.tensors[at].view
-            if root[at] == start and at in path[-64:]:
-                raise InputError("a tensor is no view of itself", value=f"tensor {at}", where=where)
-        end = root[at] if root[at] >= 0 else at
-        for step in (*path, at):
-            root[step] = end
+    root: list[int] = []
+    for at, tensor in enumerate(network.tensors):
+        if tensor.view >= at:
+            raise InputError("a tensor shows one that was there before it", value=f"tensor {at}", where=where)
+        root.append(root[tensor.view] if tensor.view >= 0 else at)
     return root
 
 

@@ -35,7 +35,8 @@ class Walk:
     trips: int
     uses: Counter[str] = field(default_factory=Counter)
     readers: dict[str, set[str]] = field(default_factory=dict)
-    source: dict[int, tuple[str, str]] = field(default_factory=dict)  # tensor -> (operator type, its first input)
+    source: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    """Tensor -> (type of the operator that wrote it, name of its first input, tensor it read if only one)."""
     numbers: dict[str, int] = field(default_factory=dict)  # constants that hold one whole number
     assumed: int = 0
     loops: int = 0
@@ -257,24 +258,25 @@ def _narrow(walk: Walk, tensor: int, dtype: str) -> None:
             walk.builder.retype(tensor, dtype)
             tensor = walk.builder.tensors[tensor].view
         walk.builder.retype(tensor, dtype)
-        maker, read = walk.source.get(tensor, ("", ""))
-        before = next((op.reads for op in reversed(walk.builder.ops) if tensor in op.writes), ())
-        if maker not in SQUASHES or walk.uses[read] != 1 or len(before) != 1 or before[0][0] not in walk.source:
+        maker, read, before = walk.source.get(tensor, ("", "", -1))
+        if maker not in SQUASHES or walk.uses[read] != 1 or before not in walk.source:
             return
-        tensor = before[0][0]
+        tensor = before
 
 
 def _operator(walk: Walk, node: Any, name: str, inputs: list[Value | None], values: Values, info: Info) -> None:
     builder = walk.builder
     outputs: list[Value] = []
     what = plain(node.op_type)
+    read = [value.tensor for value in inputs if value is not None and not value.constant]
+    only = read[0] if len(read) == 1 else -1
     label = node.op_type if node.domain in ("", "ai.onnx", "com.microsoft") else f"{node.domain}.{node.op_type}"
     for out in node.output:
         if out:
             shape, dtype = _shape(walk, node, out, inputs, info)
             made = builder.outputs_of(what, inputs if len(outputs) == 0 else (), shape, dtype, out)
             values[out] = made
-            walk.source[made.tensor] = (node.op_type, node.input[0] if node.input else "")
+            walk.source[made.tensor] = (node.op_type, node.input[0] if node.input else "", only)
             outputs.append(made)
     _work(walk, node, node.name or name, label, what, inputs, outputs)
 
@@ -361,7 +363,7 @@ def _control(walk: Walk, node: Any, twin: Any, inputs: list[Value | None], value
         shape, dtype = _shape(walk, node, name, results[at : at + 1], info)
         if at < len(results) and not results[at].constant:
             values[name] = walk.builder.activation(shape, dtype, name, view=results[at].tensor)
-            walk.source[values[name].tensor] = (node.op_type, "")
+            walk.source[values[name].tensor] = (node.op_type, "", -1)
         elif at < len(results):
             values[name] = results[at]
         else:

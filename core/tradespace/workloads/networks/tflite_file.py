@@ -6,7 +6,7 @@ for, indices are checked, and whatever a damaged offset raises becomes an `Input
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,8 @@ TYPES: Mapping[int, str] = {
 }  # fmt: skip
 """TensorType of the TFLite schema."""
 MAX_SUBGRAPHS, MAX_DEPTH, MAX_OPERANDS, MAX_CODES = 1000, 16, 4096, 2000
+MAX_STEPS, FREE_STEPS = 1_000_000, 10_000
+SECONDS, BYTES_PER_SECOND = 60.0, 2**20
 FOLDS = ("dequantize", "densify", "cast", "transpose", "reshape", "squeeze", "expanddims", "identity", "quantize")
 """Of a constant they give the same constant in another form: a runtime does this once."""
 
@@ -48,8 +50,21 @@ class Walk:
     size: int
     trips: int
     constants: dict[int, int] = field(default_factory=dict)  # buffer -> stored constant
-    names: Counter[str] = field(default_factory=Counter)
+    dynamic: int = 0
     loops: int = 0
+    steps: int = 0
+    until: float = float("inf")
+
+    def spend(self, steps: int) -> None:
+        """Counts what is read: offsets may lead to the same operators and lists many times over."""
+        self.steps += steps
+        most = min(MAX_STEPS, FREE_STEPS + self.size // 4)  # an operand takes four bytes
+        if self.steps > most:
+            rule = f"a network of {self.size} bytes has at most {most} operators and operands"
+            raise InputError(rule, where=self.builder.where, remedy="The file is damaged, or made to take long.")
+        if time.thread_time() > self.until:
+            rule = "a network is read in a few seconds of processor time"
+            raise InputError(rule, where=self.builder.where, remedy="The file is damaged, or made to take long.")
 
     def length(self, count: int, limit: int, what: str) -> int:
         """A vector's length, checked against the limit and the file's size (an entry takes at least 4 bytes)."""
@@ -73,7 +88,8 @@ def read_network(model: Any, size: int, where: str, *, subgraph: int = 0, trips:
     Raises:
         InputError: counts, indices, shapes out of bounds. A damaged flatbuffer raises anything; callers convert it.
     """
-    walk = Walk(model, Builder(where), size, trips)
+    seconds = min(SECONDS, 4.0 + size / BYTES_PER_SECOND)
+    walk = Walk(model, Builder(where), size, trips, until=time.thread_time() + seconds)
     count = walk.length(model.SubgraphsLength(), MAX_SUBGRAPHS, "subgraphs")
     walk.length(model.OperatorCodesLength(), MAX_CODES, "operator codes")
     walk.length(model.BuffersLength(), MAX_TENSORS, "buffers")
@@ -92,6 +108,8 @@ def read_network(model: Any, size: int, where: str, *, subgraph: int = 0, trips:
         facts["subgraphs"] = float(count)
     if walk.loops and trips == 1:
         walk.builder.notes.append("Bodies of WHILE are counted once (the file does not say how often): trips=N.")
+    if walk.dynamic:
+        walk.builder.notes.append("Open axes count as 1: a TFLite runtime sizes them when it starts.")
     if inputs and inputs[0].shape:
         facts["input"] = "x".join(map(str, inputs[0].shape))
     return walk.builder.network(inputs, outputs, facts)
@@ -101,6 +119,7 @@ def _operators(walk: Walk, graph: Any, values: dict[int, Value], depth: int) -> 
     if depth > MAX_DEPTH:
         raise walk.damaged(f"subgraphs call each other at most {MAX_DEPTH} deep", depth)
     for at in range(walk.length(graph.OperatorsLength(), MAX_OPERATORS, "operators")):
+        walk.spend(1)
         table = graph.Operators(at)
         code = _code(walk, table.OpcodeIndex())
         inputs = tuple(
@@ -134,6 +153,7 @@ def _code(walk: Walk, index: int) -> str:
 
 def _indices(walk: Walk, table: Any, what: str, least: int = 0) -> list[int]:
     count = walk.length(getattr(table, f"{what}Length")(), MAX_OPERANDS, what.lower())
+    walk.spend(count)
     found = [int(getattr(table, what)(i)) for i in range(count)]
     if any(i < least for i in found):
         raise walk.damaged("a tensor's index is not negative", min(found))
@@ -187,7 +207,7 @@ def _described(walk: Walk, graph: Any, index: int) -> tuple[Any, tuple[int, ...]
     name = _name(tensor.Name(), f"tensor {index}")
     shape = tuple(int(tensor.Shape(axis)) for axis in range(rank))
     if any(size == -1 for size in shape):
-        walk.names["dynamic"] += 1
+        walk.dynamic += 1
         shape = tuple(1 if size == -1 else size for size in shape)
     return tensor, shape, TYPES.get(tensor.Type(), "other"), name
 

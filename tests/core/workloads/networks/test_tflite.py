@@ -110,6 +110,18 @@ def test_recursion_ends(write_tflite: Callable[..., Path], kit: Any) -> None:
         read(write_tflite(kit.graph([t((1,)), t((1,))], [call], (0,), (1,))))
 
 
+def test_calls_that_multiply(write_tflite: Callable[..., Path], kit: Any) -> None:
+    """Twelve subgraphs, each of which runs the next one eight times: 10^10 operators in a small file."""
+    t, o = kit.tensor, kit.operator
+    graphs = []
+    for level in range(1, 13):
+        call = kit.options("WhileOptions", CondSubgraphIndex=level, BodySubgraphIndex=level)
+        graphs.append(kit.graph([t((1,)), t((1,))], [o("WHILE", (0,), (1,), call)] * 8, (0,), (1,)))
+    last = kit.graph([t((1,)), t((1,))], [o("RELU", (0,), (1,))], (0,), (1,))
+    with pytest.raises(InputError, match="at most"):
+        read(write_tflite(*graphs, last))
+
+
 def test_custom_operators_are_named_and_cost_something(write_tflite: Callable[..., Path], kit: Any) -> None:
     t, o = kit.tensor, kit.operator
     graph = read(write_tflite(kit.graph([t((1, 9)), t((1, 3))], [o("Detection", (0,), (1,))], (0,), (1,))))
