@@ -7,6 +7,7 @@ A `Space` is a tuple of decision variables; `Designs` hold one array per variabl
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ __all__ = ["Choice", "Composition", "Designs", "Integer", "Permutation", "Real",
 
 _MAX_ENTRIES = 1_000_000
 _HOMOGENEOUS = 256
+_COMPILED = 32  # designs from which on digests are compiled: numba is not loaded for a few
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +61,21 @@ class Designs:
     def digest(self) -> NDArray[np.uint64]:
         """``(N,)`` 64-bit digests, equal for equal designs in any process (ours: keyed multiply-add, mixed)."""
         total = np.full(len(self), np.uint64(0x9E3779B97F4A7C15))
+        compiled = importlib.import_module("tradespace.digests") if len(self) >= _COMPILED else None
         for v, keys in zip(self.space.variables, self.space.hash_keys, strict=True):
             block = np.ascontiguousarray(self.columns[v.name])
+            if compiled is not None and v.dtype.kind != "f":
+                compiled.add_codes(block, keys, total)
+                continue
             if v.dtype.kind == "f":
                 words = _mix((block + 0.0).view(np.uint64))
             else:
                 words = block.astype(np.int64).view(np.uint64)
             total += (words * keys).sum(axis=1, dtype=np.uint64)
-        return _mix(total)
+        if compiled is None:
+            return _mix(total)
+        compiled.finish(total)
+        return total
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
-from tradespace.search.archive import Archive, contains
 from tradespace.search.contract import SearchView
+from tradespace.search.dominance import gather_rows
+from tradespace.search.members import Members, corners
 from tradespace_optimizers import pgsam_chains as chains
+from tradespace_optimizers import pgsam_kernel as kernel
 from tradespace_optimizers import pgsam_moves as moves
-from tradespace_optimizers.pgsam_momentum import Momentum
+from tradespace_optimizers.pgsam_seen import Seen, places
 from tradespace_optimizers.relaxation import relaxed_designs
 
 Array = NDArray[np.float64]
@@ -36,18 +38,24 @@ Rng = np.random.Generator
 
 _BUDGET = 10_000  # designs that cooling spans where the budget is not a number of designs
 _REMEMBERED = 1_000_000  # designs that are not asked again
+_LIMIT = 50_000  # members
+_LOOKS = 300  # members that a returning chain looks at
+_CELLS = 128  # along an axis of the table that screens moves
+_MOST = 2048  # chains, where batches are large
 
 
 @dataclass(frozen=True)
 class PGSAMOptions:
     """Attributes:
-    chains: 0 takes a fiftieth of the budget, between 16 and 200.
+    chains: 0 takes a fiftieth of the budget, between 16 and 40. Larger batches make more of them, up to 2,048.
     warm_start: "relaxation" prices the front of the chain structure first, where there is one; "none".
     momentum: choose reassignments by what they gained before.
     guidance: return to the archive, and copy stretches of its members.
     reheating: triple the temperature after 5 batches without a new archive member.
     block_moves: set, shift and copy runs of entries.
-    return_low, return_high: share of chains that return per move, at the start and the end.
+    returning: share of chains that return to the archive after a batch.
+    turning: share of returning chains that take another direction first.
+    screen: moves that are tried for a neighbour which remembered gains do not expect to be dominated; 1 takes any.
     corner: share of the weighted maximum in a chain's energy.
     momentum_rate, sharpness, tries, explore: learning rate; inverse temperature of the choice among ``tries`` random
         reassignments, in mean gains; share of uniform choices.
@@ -60,8 +68,9 @@ class PGSAMOptions:
     guidance: bool = True
     reheating: bool = True
     block_moves: bool = True
-    return_low: float = 0.7
-    return_high: float = 0.7
+    returning: float = 0.9
+    turning: float = 1.0
+    screen: int = 8
     corner: float = 0.3
     momentum_rate: float = 0.5
     sharpness: float = 10.0
@@ -82,7 +91,7 @@ class PGSAM:
         _check(options)
         self._view, self._space, self._options = view, view.space, options
         self._budget = view.evaluations or _BUDGET
-        self._count = options.chains or int(np.clip(self._budget // 50, 16, 200))
+        self._count = options.chains or int(np.clip(self._budget // 50, 16, 40))
         self.batch = self._count
         self._layout = moves.layout_of(view.space)
         plain = view.space.homogeneous()
@@ -90,16 +99,16 @@ class PGSAM:
         suggested = [] if view.suggestions is None else list(view.suggestions().values())
         self._plain = view.space.concat([*suggested, few])  # where the search begins, before random designs
         m = len(view.objectives)
-        self._archive = Archive(view.space, m)
-        self._members: Array = np.empty((0, view.space.width))  # codes of the archive
-        most = max((lane.options for lane in self._layout.lanes), default=1)
-        self._momentum = Momentum(m + 1, view.space.width, most, options.momentum_rate)
+        self._members = Members(m, _LIMIT)
+        self._codes: Array = np.empty((0, view.space.width))  # of the members
+        most = int(self._layout.options.max(initial=1))
+        self._effect: Array = np.zeros((view.space.width, most, m + 1))  # what an option adds, up to a constant
         self._first: list[tuple[Array, Scores]] = []
         self._chains: chains.Chains | None = None
         self._queue = plain.take(slice(0, 0))  # relaxed designs still to be priced
         self._low, self._high = np.full(m, np.inf), np.full(m, -np.inf)
-        self._scale = chains.scale_of(self._archive, np.zeros(m), np.ones(m), options.corner)
-        self._seen: NDArray[np.uint64] = np.empty(0, np.uint64)  # sorted digests
+        self._scale = chains.scale_of(self._members, np.zeros(m), np.ones(m), options.corner)
+        self._seen = Seen(_REMEMBERED)
         self._told = self._turn = self._still = 0
         self._t0, self._heat = 0.0, 1.0
 
@@ -110,79 +119,72 @@ class PGSAM:
             plain = self._plain.take(slice(self._told, self._told + n))
             return self._space.concat([plain, self._space.sample(n - len(plain), rng)])
         warm = self._queue.take(slice(0, n))
-        which = (self._turn + np.arange(n - len(warm))) % self._count
-        proposed = self._propose(self._chains.codes[which], self._chains.weights[which], rng)
-        return self._space.concat([warm, self._unseen(proposed, which, rng)])
+        if len(warm) == n:
+            return warm
+        fresh = self._fresh(self._proposed(self._chains, n - len(warm), rng), rng)
+        return self._space.concat([warm, fresh]) if len(warm) else fresh
 
-    def _unseen(self, codes: Array, which: Rows, rng: Rng) -> Designs:
-        """The proposed designs; those asked before, or twice in this batch, get one more random change."""
-        designs = self._space.unflatten(codes)
-        digest = designs.digest
-        again = np.ones(len(digest), bool)
-        again[np.unique(digest, return_index=True)[1]] = False
-        again = np.flatnonzero(again | contains(self._seen, digest))
-        if not len(again):
+    def _proposed(self, now: chains.Chains, n: int, rng: Rng) -> Array:
+        o = self._options
+        guides = o.guidance and len(self._members) > 1
+        shares = moves.kinds(self._layout, block_moves=o.block_moves, guides=guides)
+        rules = moves.Rules(o.tries if o.momentum else 1, o.sharpness, o.explore, screen=o.screen)
+        return moves.neighbours(
+            self._layout, now.codes, now.objectives, shares, rng, n=n, turn=self._turn, effect=self._effect,
+            slopes=self._scale.slopes(now.weights), members=self._codes, rules=rules, corners=self._corners(),
+        )  # fmt: skip
+
+    def _corners(self) -> moves.Corners:
+        """What the front surely dominates; nothing where a table of two or three objectives does not say it."""
+        o, front = self._options, self._members
+        known = o.momentum and front.feasible and len(front) > 1
+        if o.screen < 2 or not known or front.objectives.shape[1] not in (2, 3):
+            return moves.NO_CORNERS
+        return corners(front.objectives, _CELLS)
+
+    def _fresh(self, codes: Array, rng: Rng) -> Designs:
+        """The proposed designs; those asked before, or twice in this batch, get more random changes."""
+        layout, n = self._layout, len(codes)
+        again, digests = np.empty(n, bool), np.empty(n, np.uint64)
+        free = slice(None) if layout.only_choices else slice(0, 0)
+        seed = rng.integers(0, 1 << 63, dtype=np.uint64)
+        kernel.freshen(
+            seed, codes, layout.columns[free], layout.options[free], layout.keys, layout.real, self._seen.table,
+            places(n), again, digests,
+        )  # fmt: skip
+        designs = layout.designs(codes)
+        if layout.only_choices:
+            designs.__dict__["digest"] = digests  # what the cached property would hold
+            return designs
+        rows = np.flatnonzero(again)
+        if not len(rows):
             return designs
         columns = {name: block.copy() for name, block in designs.columns.items()}
-        moved = self._space.mutate(designs.take(again), rng)
+        moved = self._space.mutate(designs.take(rows), rng)
         for name, block in columns.items():
-            block[again] = moved.columns[name]
+            block[rows] = moved.columns[name]
         return Designs(self._space, columns)
-
-    def _propose(self, codes: Array, weights: Array, rng: Rng) -> Array:
-        o, layout, out = self._options, self._layout, codes.copy()
-        names, shares = moves.kinds(layout, block_moves=o.block_moves, guides=o.guidance and len(self._archive) > 1)
-        kind = rng.choice(len(names), len(codes), p=shares)
-        for k, name in enumerate(names):
-            rows = np.flatnonzero(kind == k)
-            if name == "reassign":
-                out[rows] = self._reassign(codes[rows], weights[rows], rng)
-            elif name == "copy":
-                guides = self._members[rng.integers(0, len(self._members), len(rows))]
-                out[rows] = moves.copy_run(layout, codes[rows], guides, rng)
-            else:
-                out[rows] = moves.MOVES[name](layout, codes[rows], rng)
-        return out
-
-    def _reassign(self, codes: Array, weights: Array, rng: Rng) -> Array:
-        """One to four entries take other options: random ones, or the best of several by remembered gains."""
-        o, out = self._options, codes.copy()
-        slopes, times = self._scale.slopes(weights), np.minimum(rng.geometric(0.6, len(codes)), 4)
-        for turn in range(int(times.max(initial=0))):
-            rows = np.flatnonzero(times > turn)
-            column, option = moves.candidates(self._layout, out[rows], o.tries if o.momentum else 1, rng)
-            pick = np.zeros(len(rows), np.intp)
-            if o.momentum:
-                gain = self._momentum.gain(slopes[rows], out[rows], column, option)
-                noisy = o.sharpness * gain / (np.abs(gain).mean() + 1e-300) + rng.gumbel(size=gain.shape)
-                pick = np.where(rng.random(len(rows)) < o.explore, 0, noisy.argmax(axis=1))
-            at = np.arange(len(rows))
-            out[rows, column[at, pick]] = option[at, pick]
-        return out
 
     # -- tell ---------------------------------------------------------------------------------------------------------
 
     def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
-        codes = self._space.flatten(designs)
-        changed = self._archive.add(designs, scores)
-        if changed:
-            self._members = self._space.flatten(self._archive.designs)
-        self._low = np.minimum(self._low, scores.objectives.min(axis=0))
-        self._high = np.maximum(self._high, scores.objectives.max(axis=0))
-        self._scale = chains.scale_of(self._archive, self._low, self._high, self._options.corner)
-        if len(self._seen) < _REMEMBERED:
-            new = np.sort(designs.digest)
-            self._seen = np.insert(self._seen, np.searchsorted(self._seen, new), new)
+        codes, digests = self._space.flatten(designs), designs.digest
+        index = self._members.add(scores.objectives, scores.violation, scores.feasible, digests)
+        if index is not None:
+            self._codes = gather_rows(self._codes, codes, index)
+        for m, column in enumerate(scores.objectives.T):
+            self._low[m], self._high[m] = min(self._low[m], column.min()), max(self._high[m], column.max())
+        self._scale = chains.scale_of(self._members, self._low, self._high, self._options.corner)
+        self._seen.add(digests)
         self._told += len(designs)
         if self._chains is None:
             self._gather(codes, scores, rng)
             return
         warm = min(len(self._queue), len(designs))
         self._queue = self._queue.take(slice(warm, None))
-        for begin in range(warm, len(designs), self._count):
-            part = slice(begin, begin + self._count)
-            self._anneal(codes[part], scores.objectives[part], scores.violation[part], rng)
-        self._reheat(changed)
+        if warm < len(designs):
+            self._anneal(codes[warm:], scores.objectives[warm:], scores.violation[warm:], rng)
+        self._reheat(index is not None)
 
     def _gather(self, codes: Array, scores: Scores, rng: Rng) -> None:
         """Chains start once as many designs as chains are known."""
@@ -202,32 +204,22 @@ class PGSAM:
 
     def _anneal(self, codes: Array, objectives: Array, violation: Array, rng: Rng) -> None:
         """Each row against the chain it belongs to."""
-        assert self._chains is not None
-        now, scale = self._chains, self._scale
-        which = (self._turn + np.arange(len(codes))) % self._count
+        now, o, members = self._chains, self._options, self._members
+        assert now is not None
+        if not self._t0:
+            self._t0 = chains.first_temperature(now.deltas(self._turn, objectives, violation, self._scale))
+        share = o.returning if o.guidance and len(members) else 0.0
+        kernel.anneal(
+            rng.integers(0, 1 << 63, dtype=np.uint64), self._turn, codes, objectives, violation,
+            now.codes, now.objectives, now.violation, now.weights, self._scale.low, self._scale.span,
+            self._scale.corner, self._scale.feasible, self._temperature(),
+            o.momentum_rate if o.momentum else 0.0, self._layout.columns, self._effect,
+            share, o.turning, _LOOKS, self._codes, members.objectives, members.violation,
+        )  # fmt: skip
         self._turn += len(codes)
-        change = np.concatenate(
-            [objectives - now.objectives[which], (violation - now.violation[which])[:, None]], axis=1
-        )
-        if self._options.momentum and self._layout.lanes:
-            self._momentum.learn(now.codes[which], codes, change, self._layout.columns)
-        weights = now.weights[which]
-        before = scale.energy(now.objectives[which], now.violation[which], weights)
-        delta = scale.energy(objectives, violation, weights) - before
-        self._t0 = self._t0 or chains.first_temperature(delta)
-        ok = chains.accepted(delta, self._temperature(), rng)
-        self._chains = now.at(which[ok], codes[ok], objectives[ok], violation[ok])
-        if self._options.guidance and len(self._archive):
-            self._return(which, rng)
-
-    def _return(self, which: Rows, rng: Rng) -> None:
-        """Some chains go to the archive member that is best along their direction."""
-        assert self._chains is not None
-        o, a = self._options, self._archive
-        share = o.return_low + (o.return_high - o.return_low) * self._progress
-        rows = which[rng.random(len(which)) < share]
-        to = chains.best_for(self._chains.weights[rows], a.objectives, a.violation, self._scale, rng)
-        self._chains = self._chains.at(rows, self._members[to], a.objectives[to], a.violation[to])
+        if len(codes) > len(now) < _MOST:
+            more = chains.grown(now, min(len(codes), _MOST), self._codes, members, self._scale, rng)
+            self._chains, self._turn = more, 0
 
     @property
     def _progress(self) -> float:
@@ -247,11 +239,19 @@ def _check(o: PGSAMOptions) -> None:
     where = "options of pgsam"
     if o.warm_start not in ("relaxation", "none"):
         raise ProblemError("warm_start is 'relaxation' or 'none'", value=o.warm_start, where=where)
-    shares = {"return_low": o.return_low, "return_high": o.return_high, "corner": o.corner, "explore": o.explore}
+    shares = {"returning": o.returning, "turning": o.turning, "corner": o.corner, "explore": o.explore}
     for name, value in shares.items():
         if not 0.0 <= value <= 1.0:
             raise ProblemError(f"{name} is between 0 and 1", value=value, where=where)
-    if o.chains < 0 or o.tries < 1 or not 0.0 < o.end_temperature <= 1.0 or not 0.0 < o.momentum_rate <= 1.0:
+    if (
+        o.chains < 0
+        or o.tries < 1
+        or o.screen < 1
+        or not 0.0 < o.end_temperature <= 1.0
+        or not 0.0 < o.momentum_rate <= 1.0
+    ):
         raise ProblemError(
-            "chains >= 0, tries >= 1, 0 < end_temperature <= 1, 0 < momentum_rate <= 1", value=o, where=where
+            "chains >= 0, tries >= 1, screen >= 1, 0 < end_temperature <= 1, 0 < momentum_rate <= 1",
+            value=o,
+            where=where,
         )

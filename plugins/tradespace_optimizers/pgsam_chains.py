@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.problem import Scores
-from tradespace.search.archive import Archive
+from tradespace.search.members import Members
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -36,11 +36,11 @@ class Chains:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def at(self, rows: Rows, codes: Array, objectives: Array, violation: Array) -> Chains:
-        """The chains with those of ``rows`` moved."""
-        moved = Chains(self.codes.copy(), self.objectives.copy(), self.violation.copy(), self.weights)
-        moved.codes[rows], moved.objectives[rows], moved.violation[rows] = codes, objectives, violation
-        return moved
+    def deltas(self, turn: int, objectives: Array, violation: Array, scale: Scale) -> Array:
+        """``(N,)`` by how much each row is worse than its chain, row r of chain (turn + r) mod C."""
+        c = (turn + np.arange(len(objectives))) % len(self)
+        before = scale.energy(self.objectives[c], self.violation[c], self.weights[c])
+        return scale.energy(objectives, violation, self.weights[c]) - before
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class Scale:
         return np.concatenate([objectives, violation], axis=1)
 
 
-def scale_of(archive: Archive, low: Array, high: Array, corner: float) -> Scale:
+def scale_of(members: Members, low: Array, high: Array, corner: float) -> Scale:
     """From the archive's range once it is a front, else from the range (low, high) of all told designs."""
-    if archive.feasible and len(archive) > 1:
-        low, high = archive.objectives.min(axis=0), archive.objectives.max(axis=0)
+    if members.feasible and len(members) > 1:
+        low, high = members.objectives.min(axis=0), members.objectives.max(axis=0)
     span = high - low
-    return Scale(low, np.where(span > 0, span, 1.0), archive.feasible, corner)
+    return Scale(low, np.where(span > 0, span, 1.0), members.feasible, corner)
 
 
 def directions(count: int, m: int, rng: Rng) -> Array:
@@ -107,6 +107,18 @@ def best_for(weights: Array, objectives: Array, violation: Array, scale: Scale, 
         pool = np.sort(rng.choice(len(pool), _POOL, replace=False))
     energy = scale.energy(objectives[None, pool], violation[None, pool], weights[:, None])
     return np.asarray(pool[energy.argmin(axis=1)])
+
+
+def grown(now: Chains, count: int, codes: Array, members: Members, scale: Scale, rng: Rng) -> Chains:
+    """``count`` chains: those there are, and new ones at the members that are best for their directions."""
+    weights = directions(count, members.objectives.shape[1], rng)[len(now) :]
+    rows = best_for(weights, members.objectives, members.violation, scale, rng)
+    return Chains(
+        np.concatenate([now.codes, codes[rows]]),
+        np.concatenate([now.objectives, members.objectives[rows]]),
+        np.concatenate([now.violation, members.violation[rows]]),
+        np.concatenate([now.weights, weights]),
+    )
 
 
 def start(codes: Array, scores: Scores, count: int, scale: Scale, rng: Rng) -> Chains:

@@ -1,174 +1,134 @@
-"""The neighbours that PGSAM proposes: many chains at once, in flat codes ``(N, width)``.
+"""The neighbours that PGSAM proposes: which moves apply to a space, and how often each is tried.
 
-Choice variables have moves of their own (reassign, swap, shift a cut, set a run); other kinds of variables move as
-they say themselves (`Variable.mutate`). Every result goes through `Space.unflatten`, so it is valid.
+Choice variables have moves of their own (reassign, swap, shift a cut, set a run, copy a stretch), compiled in
+`pgsam_kernel`; other kinds of variables move as they say themselves (`Variable.mutate`). All results are valid designs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.designs import Choice, Space
+from tradespace.costs.compiled import in_two
+from tradespace.designs import Choice, Designs, Space
+from tradespace_optimizers import pgsam_kernel as kernel
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Rng = np.random.Generator
 
-
-@dataclass(frozen=True)
-class Lane:
-    """The flat columns of one Choice variable with at least two options."""
-
-    start: int
-    width: int
-    options: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the moves may act: lanes of Choice variables, and per flat column its lane and number of options."""
-
-    space: Space
-    lanes: tuple[Lane, ...]
-    columns: NDArray[np.intp]  # flat columns of all lanes (E,)
-    options: NDArray[np.intp]  # options of each (E,)
-    spans: tuple[tuple[int, int], ...]  # (start, width) of every variable
-    whole: tuple[bool, ...]  # variables whose entries only make sense together
-
-    @property
-    def long(self) -> tuple[Lane, ...]:
-        return tuple(lane for lane in self.lanes if lane.width > 1)
-
-    @property
-    def only_choices(self) -> bool:
-        return sum(lane.width for lane in self.lanes) == self.space.width and not self.space.conditional
-
-
-def layout_of(space: Space) -> Layout:
-    starts = np.cumsum([0, *(v.width for v in space.variables)])[:-1].tolist()
-    lanes = tuple(
-        Lane(start, v.width, len(v.options))
-        for start, v in zip(starts, space.variables, strict=True)
-        if isinstance(v, Choice) and len(v.options) > 1
-    )
-    columns = [np.arange(lane.start, lane.start + lane.width) for lane in lanes]
-    options = [np.full(lane.width, lane.options) for lane in lanes]
-    empty = [np.empty(0, np.intp)]
-    spans = tuple((start, v.width) for start, v in zip(starts, space.variables, strict=True))
-    whole = tuple(type(v).__name__ in ("Permutation", "Composition") for v in space.variables)
-    return Layout(space, lanes, np.concatenate(columns or empty), np.concatenate(options or empty), spans, whole)
-
-
+KINDS = ("reassign", "cut", "swap", "block", "copy", "mutate")  # in the order of the kernel's numbers
 SHARES: Mapping[str, float] = {"reassign": 1.0, "cut": 0.15, "swap": 0.05, "block": 0.1, "copy": 0.3, "mutate": 1.0}
 """How often each kind is tried, relative to the others that apply (tuned on the chains of bench/optimizers.py)."""
 
 
-def kinds(layout: Layout, *, block_moves: bool, guides: bool) -> tuple[list[str], Array]:
-    """The kinds of moves that make sense here, and their probabilities."""
-    names = ["reassign"] if layout.lanes else []
-    if layout.long:
+@dataclass(frozen=True)
+class Layout:
+    """Where the moves may act, as the arrays that the compiled loops read."""
+
+    space: Space
+    columns: Rows  # flat columns of Choice variables with at least two options (E,)
+    options: Rows  # options of each (E,)
+    lanes: Rows  # start, width, options of those with several entries (L, 3)
+    spans: Rows  # start and width of every variable (V, 2)
+    whole: NDArray[np.bool_]  # variables whose entries only make sense together (V,)
+    real: NDArray[np.bool_]  # flat columns of real numbers (width,)
+    keys: NDArray[np.uint64]  # of the digest (width,)
+
+    @property
+    def only_choices(self) -> bool:
+        """Whether any change of an entry gives a valid design."""
+        return len(self.columns) == self.space.width and not self.space.conditional
+
+    def designs(self, codes: Array) -> Designs:
+        """Designs of flat codes that moves made."""
+        if not self.only_choices:
+            return self.space.unflatten(codes)
+        spans = zip(self.space.variables, self.spans.tolist(), strict=True)
+        return Designs(self.space, {v.name: codes[:, s : s + w].astype(v.dtype) for v, (s, w) in spans})
+
+
+def layout_of(space: Space) -> Layout:
+    starts = np.cumsum([0, *(v.width for v in space.variables)])[:-1].tolist()
+    lanes = [
+        (start, v.width, len(v.options))
+        for start, v in zip(starts, space.variables, strict=True)
+        if isinstance(v, Choice) and len(v.options) > 1
+    ]
+    columns = [np.arange(start, start + width) for start, width, _ in lanes]
+    options = [np.full(width, count) for _, width, count in lanes]
+    empty = [np.empty(0, np.intp)]
+    return Layout(
+        space,
+        np.concatenate(columns or empty),
+        np.concatenate(options or empty),
+        np.asarray([lane for lane in lanes if lane[1] > 1], np.intp).reshape(-1, 3),
+        np.asarray([(start, v.width) for start, v in zip(starts, space.variables, strict=True)], np.intp),
+        np.asarray([type(v).__name__ in ("Permutation", "Composition") for v in space.variables]),
+        np.concatenate([np.full(v.width, v.dtype.kind == "f") for v in space.variables]),
+        np.concatenate(space.hash_keys),
+    )
+
+
+def kinds(layout: Layout, *, block_moves: bool, guides: bool) -> Array:
+    """``(6,)`` probabilities of the kinds of moves; 0 for those that make no sense here."""
+    names = ["reassign"] if len(layout.columns) else []
+    if len(layout.lanes):
         names += ["swap", *(("cut", "block") if block_moves else ())]
     if guides and block_moves:
         names += ["copy"]
-    if not layout.only_choices or not layout.lanes:
+    if not layout.only_choices:
         names += ["mutate"]
-    share = np.asarray([SHARES[name] for name in names])
-    return names, share / share.sum()
+    share = np.asarray([SHARES[kind] if kind in names else 0.0 for kind in KINDS])
+    return np.asarray(share / share.sum())
 
 
-def candidates(layout: Layout, codes: Array, k: int, rng: Rng) -> tuple[Rows, Rows]:
-    """``k`` random single reassignments per row: flat columns and new codes, ``(N, k)`` each, never the present."""
-    n = len(codes)
-    pick = rng.integers(0, len(layout.columns), (n, k))
-    column, options = layout.columns[pick], layout.options[pick]
-    step = 1 + np.floor(rng.random((n, k)) * (options - 1)).astype(np.intp)
-    present = codes[np.arange(n)[:, None], column].astype(np.intp)
-    return column, (present + step) % options
+@dataclass(frozen=True)
+class Rules:
+    """Numbers of the moves: see `PGSAMOptions`. ``copied``: mean share of a design that a copy takes over. ``screen``:
+    moves tried for a neighbour that is not expected to be dominated."""
+
+    tries: int = 24
+    sharpness: float = 10.0
+    explore: float = 0.2
+    copied: float = 0.35
+    screen: int = 1
+
+    @property
+    def array(self) -> Array:
+        return np.asarray([self.tries, self.sharpness, self.explore, self.copied, self.screen], np.float64)
 
 
-def swap(layout: Layout, codes: Array, rng: Rng) -> Array:
-    """Two entries of one variable change places, entries that differ where there are such."""
-    out, n = codes.copy(), len(codes)
-    for lane, rows in _by_lane(layout.long, n, rng):
-        block = out[rows, lane.start : lane.start + lane.width]
-        i = rng.integers(0, lane.width, len(rows))
-        differs = block != block[np.arange(len(rows)), i][:, None]
-        j = np.argmax(rng.random(block.shape) * (differs + 1e-9), axis=1)
-        a, b = lane.start + i, lane.start + j
-        out[rows, a], out[rows, b] = codes[rows, b], codes[rows, a]
+Corners = tuple[Array, Array, Array]
+"""low (2,), scale (2,), table: what is surely dominated, see `tradespace.search.dominance.corner_table`."""
+
+NO_CORNERS: Corners = (np.zeros(2), np.zeros(2), np.empty((0, 0)))
+
+
+def neighbours(
+    layout: Layout, codes: Array, objectives: Array, shares: Array, rng: Rng, *, n: int, turn: int = 0, slopes: Array,
+    effect: Array, members: Array, rules: Rules, corners: Corners = NO_CORNERS,
+) -> Array:  # fmt: skip
+    """``(n, width)`` codes one move away: row r of chain (turn + r) mod C.
+
+    codes (C, width); shares as from `kinds`; slopes (C, Q) what a unit of each quantity weighs; effect (width, K, Q)
+    remembered effects; members (A, width) what copies copy from; corners: what
+    the front surely dominates (`tradespace.search.members.corners`), nothing by default.
+    """
+    out, kind = np.empty((n, codes.shape[1])), np.empty(n, np.int64)
+    seed = rng.integers(0, 1 << 63, dtype=np.uint64)
+
+    def work(lo: int, hi: int) -> None:
+        kernel.propose(
+            seed, lo, hi, turn, np.cumsum(shares), codes, objectives, slopes, layout.columns, layout.options,
+            layout.lanes, layout.spans, layout.whole, effect, rules.array, members, *corners, out, kind,
+        )  # fmt: skip
+
+    in_two(work, n)
+    rows = np.flatnonzero(kind == kernel.MUTATE)
+    if len(rows):
+        out[rows] = layout.space.flatten(layout.space.mutate(layout.space.unflatten(out[rows]), rng))
     return out
-
-
-def shift_cut(layout: Layout, codes: Array, rng: Rng) -> Array:
-    """A boundary between runs of equal codes moves by a few entries."""
-    out, n = codes.copy(), len(codes)
-    for lane, rows in _by_lane(layout.long, n, rng):
-        block = codes[rows, lane.start : lane.start + lane.width]
-        cut = block[:, 1:] != block[:, :-1]
-        i = np.argmax(rng.random(cut.shape) * (cut + 1e-9), axis=1)  # the boundary is between i and i + 1
-        length = _run_length(lane.width, len(rows), rng, mean=1.6)
-        right = rng.random(len(rows)) < 0.5
-        low = np.where(right, i + 1, i + 1 - length)
-        value = block[np.arange(len(rows)), np.where(right, i, i + 1)]
-        _fill(out, rows, lane, low, length, value)
-    return out
-
-
-def set_run(layout: Layout, codes: Array, rng: Rng) -> Array:
-    """A run of entries takes one code."""
-    out, n = codes.copy(), len(codes)
-    for lane, rows in _by_lane(layout.long, n, rng):
-        length = _run_length(lane.width, len(rows), rng, mean=max(2.0, lane.width / 6))
-        low = rng.integers(0, lane.width, len(rows)) - length // 2
-        _fill(out, rows, lane, low, length, rng.integers(0, lane.options, len(rows)).astype(np.float64))
-    return out
-
-
-def copy_run(layout: Layout, codes: Array, guides: Array, rng: Rng, share: float = 0.35) -> Array:
-    """A stretch of the design becomes what a guide (an archive member) has there; orders and shares as a whole."""
-    n = len(codes)
-    middle, half = rng.random((n, 1)), 0.5 * share * rng.exponential(1.0, (n, 1))
-    take = np.zeros(codes.shape, bool)
-    for (start, width), whole in zip(layout.spans, layout.whole, strict=True):
-        if width == 1 or whole:
-            take[:, start : start + width] = rng.random((n, 1)) < share
-        else:
-            place = (np.arange(width) + 0.5) / width
-            inside = np.abs(place[None, :] - middle) <= half
-            take[:, start : start + width] = inside & (rng.random((n, 1)) < 0.8)
-    return np.where(take, guides, codes)
-
-
-def mutate(layout: Layout, codes: Array, rng: Rng) -> Array:
-    """Any kind of variable, as `Space.mutate` says."""
-    space = layout.space
-    return space.flatten(space.mutate(space.unflatten(codes), rng))
-
-
-def _by_lane(lanes: tuple[Lane, ...], n: int, rng: Rng) -> list[tuple[Lane, Rows]]:
-    which = rng.integers(0, len(lanes), n)
-    return [(lane, rows) for k, lane in enumerate(lanes) if len(rows := np.flatnonzero(which == k))]
-
-
-def _run_length(width: int, n: int, rng: Rng, mean: float) -> NDArray[Any]:
-    return np.minimum(rng.geometric(1.0 / mean, n), width)
-
-
-def _fill(out: Array, rows: Rows, lane: Lane, low: NDArray[Any], length: NDArray[Any], value: Array) -> None:
-    place = np.arange(lane.width)
-    inside = (place >= low[:, None]) & (place < (low + length)[:, None])
-    block = out[rows, lane.start : lane.start + lane.width]
-    out[rows, lane.start : lane.start + lane.width] = np.where(inside, value[:, None], block)
-
-
-MOVES: Mapping[str, Callable[[Layout, Array, Rng], Array]] = {
-    "swap": swap,
-    "cut": shift_cut,
-    "block": set_run,
-    "mutate": mutate,
-}

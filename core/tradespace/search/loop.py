@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from tradespace.search.front import Front, HistoryPoint, front_of
 from tradespace.search.indicators import Box, hypervolume, reference_box
 
 _GAIN = 1e-6
+_PACE = 1.02
 _CHEAP = 1e-3  # seconds a design
 
 
@@ -50,6 +51,8 @@ class _Run:
     idle: int = 0
     best_violation: float = np.inf
     stopped: str = ""
+    stale: bool = False  # the archive changed since its hypervolume was measured
+    due: float = 0.0  # evaluations from which on it is measured next
 
     @property
     def seconds(self) -> float:
@@ -95,6 +98,7 @@ def run(
                 state.relaxations.refine(state.archive, seed)
     except KeyboardInterrupt:
         interrupted, state.stopped = True, "interrupted"
+    _settle(state)
     return front_of(
         problem,
         state.archive,
@@ -143,12 +147,15 @@ def _step(
     with uninterrupted():
         with guarded(f"tell of the optimizer, batch {state.index}"):
             optimizer.tell(designs, scores, rng(seed, state.index, "tell"))
-        told = _take(state, designs, scores)
+        watched = bool(observers) and recalled is None
+        _take(state, designs, scores, measured=watched or budget.stagnation is not None)
         if recalled is not None and replay is not None:
             state.offset = replay.seconds - (time.perf_counter() - state.started)
-        else:
+        elif observers:
+            told = _told(state, designs, scores)
             for observer in observers:
                 observer.batch(told)
+        state.index += 1
 
 
 def _ask(state: _Run, optimizer: Optimizer, seed: int, n: int) -> tuple[Designs, Prices] | None:
@@ -193,27 +200,39 @@ def _recall(state: _Run, optimizer: Optimizer, recalled: Recalled, seed: int, n:
     )
 
 
-def _take(state: _Run, designs: Designs, scores: Scores) -> Batch:
-    """Put a told batch into the archive and the history."""
+def _take(state: _Run, designs: Designs, scores: Scores, *, measured: bool) -> None:
+    """Put a told batch into the archive and the history. The hypervolume, which costs more than a small batch, is
+    ``measured`` now or after 2 % more designs; in between the history repeats the last one."""
     if state.box is None:
         state.box = reference_box(state.problem, scores)
-    changed = state.archive.add(designs, scores)
+    state.stale |= state.archive.add(designs, scores)
     state.relaxations.add(designs, scores)
     state.evaluations += len(designs)
     feasible = state.archive.feasible
     volume = state.hypervolume
-    if changed and feasible:
+    if state.stale and feasible and (measured or state.evaluations >= state.due):
         volume = hypervolume(state.archive.objectives, state.box)
+        state.stale, state.due = False, _PACE * state.evaluations
     violation = 0.0 if feasible else float(state.archive.violation.min())
     gained = volume > state.hypervolume + _GAIN or violation < state.best_violation - _GAIN
     state.idle = 0 if gained else state.idle + 1
     state.best_violation = min(violation, state.best_violation)
     state.history.append(HistoryPoint(state.evaluations, state.seconds, volume))
-    rows = slice(None) if feasible else slice(0, 0)
-    front, objectives = state.archive.designs.take(rows), state.archive.objectives[rows]
-    told = Batch(state.index, designs, scores, state.evaluations, state.seconds, volume, front, objectives)
-    state.index += 1
-    return told
+
+
+def _told(state: _Run, designs: Designs, scores: Scores) -> Batch:
+    """The batch that was just taken in, for observers."""
+    archive, point = state.archive, state.history[-1]
+    rows = slice(None) if archive.feasible else slice(0, 0)
+    front, objectives = archive.designs.take(rows), archive.objectives[rows]
+    return Batch(state.index, designs, scores, point.evaluations, point.seconds, point.hypervolume, front, objectives)
+
+
+def _settle(state: _Run) -> None:
+    """The last point of the history has the last hypervolume."""
+    if state.stale and state.history and state.archive.feasible and state.box is not None:
+        volume = hypervolume(state.archive.objectives, state.box)
+        state.history[-1] = replace(state.history[-1], hypervolume=volume)
 
 
 def _spent(state: _Run, budget: Budget) -> str:

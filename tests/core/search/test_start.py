@@ -31,8 +31,8 @@ def test_pgsam_begins_at_its_start_and_goes_on() -> None:
     evaluator = Chain(2, 24, kind="coupled")
     rough = search(evaluator, GOALS, optimizer="pgsam", evaluations=600)
     options = {"warm_start": "none"}
-    cold = search(evaluator, GOALS, optimizer="pgsam", evaluations=1500, options=options, seed=1)
-    warm = search(evaluator, GOALS, optimizer="pgsam", evaluations=1500, options=options, seed=1, start=rough.designs)
+    cold = search(evaluator, GOALS, optimizer="pgsam", evaluations=700, options=options, seed=1)
+    warm = search(evaluator, GOALS, optimizer="pgsam", evaluations=700, options=options, seed=1, start=rough.designs)
     assert warm.hypervolume > max(rough.hypervolume, cold.hypervolume)
 
 

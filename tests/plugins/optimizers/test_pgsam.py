@@ -14,14 +14,16 @@ from tradespace.search.api import search, view_of
 from tradespace.search.contract import Budget, rng
 from tradespace.testing.problems import Distances, mixed_space, problem_of
 from tradespace_optimizers import pgsam_chains as chains
+from tradespace_optimizers import pgsam_kernel as kernel
 from tradespace_optimizers import pgsam_moves as moves
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
-from tradespace_optimizers.pgsam_momentum import Momentum
+from tradespace_optimizers.pgsam_seen import Seen
 from tradespace_optimizers.relaxation import relaxed_designs
 
 GOALS = ["latency", "energy", "loss"]
 SPACE = Space(Choice("device", ("a", "b", "c"), 12), Choice("precision", ("x", "y"), 12), Choice("mode", ("p", "q")))
 LAYOUT = moves.layout_of(SPACE)
+SCRATCH = np.empty(SPACE.width, np.int64)
 
 
 def _random(seed: int = 0) -> np.random.Generator:
@@ -43,17 +45,40 @@ def _asked(options: dict[str, Any], evaluator: Any = None, batches: int = 12, se
 # -- acceptance -------------------------------------------------------------------------------------------------------
 
 
+def _taken(delta: np.ndarray, temperature: float) -> np.ndarray:
+    """Which of these worsenings chains of their own accept."""
+    n, one = len(delta), np.ones(1)
+    codes, now = np.ones((n, 2)), np.zeros((n, 2))
+    kernel.anneal(
+        np.uint64(3), 0, codes, delta[:, None], np.zeros(n), now, np.zeros((n, 1)), np.zeros(n), np.ones((n, 2)),
+        np.zeros(1), one, 0.0, True, temperature, 0.0, np.empty(0, np.intp), np.zeros((2, 1, 2)), 0.0, 0.0, 1,
+        np.empty((0, 2)), np.empty((0, 1)), np.empty(0),
+    )  # fmt: skip
+    return now[:, 0] == 1.0
+
+
 def test_hot_chains_accept_everything_and_cold_ones_nothing_worse() -> None:
     delta = _random().normal(size=10_000)
-    assert chains.accepted(delta, np.inf, _random()).all()
-    assert chains.accepted(delta, 1e9, _random()).mean() > 0.9999
+    assert _taken(delta, np.inf).all()
+    assert _taken(delta, 1e9).mean() > 0.9999
     for cold in (0.0, 1e-12):
-        assert np.array_equal(chains.accepted(delta, cold, _random()), delta <= 0)
+        assert np.array_equal(_taken(delta, cold), delta <= 0)
 
 
 def test_acceptance_is_metropolis() -> None:
-    rate = chains.accepted(np.full(200_000, 0.7), 0.5, _random()).mean()
-    assert rate == pytest.approx(np.exp(-1.4), abs=0.005)
+    assert _taken(np.full(200_000, 0.7), 0.5).mean() == pytest.approx(np.exp(-1.4), abs=0.005)
+
+
+@pytest.mark.parametrize("feasible", [True, False])
+def test_the_compiled_energy_is_that_of_the_scale(feasible: bool) -> None:
+    random = _random()
+    scale = chains.Scale(random.normal(size=3), random.random(3) + 0.5, feasible, 0.3)
+    objectives, violation, weights = random.normal(size=(50, 3)), random.random(50), random.random((50, 4))
+    each = [
+        kernel.energy(objectives[i], violation[i], weights[i], scale.low, scale.span, scale.corner, feasible)
+        for i in range(50)
+    ]
+    assert np.allclose(each, scale.energy(objectives, violation, weights), rtol=1e-12)
 
 
 def test_the_first_temperature_accepts_four_of_five_median_moves() -> None:
@@ -91,21 +116,48 @@ def _codes(n: int = 200) -> np.ndarray:
     return SPACE.flatten(SPACE.sample(n, _random(1)))
 
 
-@pytest.mark.parametrize("name", sorted(moves.MOVES))
-def test_moves_change_designs_and_stay_in_the_space(name: str) -> None:
+def _moved(kind: str, codes: np.ndarray, guides: np.ndarray | None = None, **rules: Any) -> np.ndarray:
+    """Every row moved in one way, nothing remembered."""
+    shares = np.asarray([float(kind == name) for name in moves.KINDS])
+    slopes, effect = np.ones((len(codes), 2)), np.zeros((SPACE.width, 3, 2))
+    guides = codes if guides is None else guides
+    return moves.neighbours(
+        LAYOUT, codes, np.zeros((len(codes), 1)), shares, _random(), n=len(codes), slopes=slopes,
+        effect=effect, members=guides, rules=moves.Rules(**rules),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(set(moves.KINDS) - {"copy"}))
+def test_moves_change_designs_and_stay_in_the_space(kind: str) -> None:
     codes = _codes()
     before = codes.copy()
-    moved = moves.MOVES[name](LAYOUT, codes, _random())
+    moved = _moved(kind, codes)
     assert np.array_equal(codes, before)
     assert np.array_equal(SPACE.flatten(SPACE.unflatten(moved)), moved)
     assert (moved != codes).any(axis=1).mean() > 0.5
 
 
+def test_a_reassignment_changes_one_to_four_entries_evenly() -> None:
+    codes = _codes(4000)
+    changed = _moved("reassign", codes) != codes
+    count = changed.sum(axis=1)
+    assert count.min() >= 0 and count.max() <= 4
+    assert (count == 1).mean() == pytest.approx(0.6, abs=0.05)
+    assert changed.mean(axis=0).std() < 0.2 * changed.mean()
+
+
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    """Threads take halves of a batch; each row has a stream of its own."""
+    codes = _codes(3000)
+    whole, part = _moved("reassign", codes), _moved("reassign", codes[:100])
+    assert np.array_equal(whole[:100], part)
+
+
 def test_a_swap_keeps_the_counts_and_changes_two_entries() -> None:
     codes = _codes()
-    moved = moves.swap(LAYOUT, codes, _random())
-    for lane in LAYOUT.long:
-        part = slice(lane.start, lane.start + lane.width)
+    moved = _moved("swap", codes)
+    for start, width, _ in LAYOUT.lanes.tolist():
+        part = slice(start, start + width)
         assert np.array_equal(np.sort(moved[:, part], axis=1), np.sort(codes[:, part], axis=1))
     assert set((moved != codes).sum(axis=1)) == {2}
 
@@ -113,40 +165,58 @@ def test_a_swap_keeps_the_counts_and_changes_two_entries() -> None:
 def test_a_cut_shift_makes_no_new_code_and_moves_a_boundary() -> None:
     codes = np.zeros((100, SPACE.width))
     codes[:, 5:12] = 2.0  # one boundary, between 4 and 5, in "device"; "precision" has none
-    moved = moves.shift_cut(LAYOUT, codes, _random())
-    device = moved[:, :12]
+    device = _moved("cut", codes)[:, :12]
     assert set(np.unique(device)) == {0.0, 2.0}
     assert ((np.diff(device, axis=1) != 0).sum(axis=1) <= 1).all()
     assert 0.3 < (device != codes[:, :12]).any(axis=1).mean() < 0.7  # the other half drew "precision"
 
 
 def test_a_run_is_contiguous_and_has_one_code() -> None:
-    codes = np.zeros((300, SPACE.width))
-    moved = moves.set_run(LAYOUT, codes, _random())
+    moved = _moved("block", np.zeros((300, SPACE.width)))
     assert np.abs(np.diff(np.pad(moved[:, :12] != 0, ((0, 0), (1, 1))).astype(int), axis=1)).sum(axis=1).max() == 2
 
 
 def test_copied_stretches_come_from_the_guide() -> None:
-    codes, guides = np.zeros((200, SPACE.width)), np.ones((200, SPACE.width))
-    moved = moves.copy_run(LAYOUT, codes, guides, _random())
+    moved = _moved("copy", np.zeros((200, SPACE.width)), np.ones((200, SPACE.width)))
     assert set(np.unique(moved)) == {0.0, 1.0}
     assert 0.1 < moved.mean() < 0.5
-
-
-def test_candidates_never_propose_the_present_option() -> None:
-    codes = _codes()
-    column, option = moves.candidates(LAYOUT, codes, 50, _random())
-    assert (codes[np.arange(200)[:, None], column] != option).all()
-    assert ((option >= 0) & (option < LAYOUT.options[np.searchsorted(LAYOUT.columns, column)])).all()
-    assert set(np.unique(column)) == set(range(SPACE.width))
 
 
 def test_a_space_without_choices_moves_as_its_variables_say() -> None:
     from tradespace.designs import Permutation, Real
 
     layout = moves.layout_of(Space(Real("x", 0, 1), Permutation("order", 5)))
-    names, shares = moves.kinds(layout, block_moves=True, guides=False)
-    assert names == ["mutate"] and shares.tolist() == [1.0]
+    assert moves.kinds(layout, block_moves=True, guides=False).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def test_streams_are_uniform_and_apart() -> None:
+    state, drawn = np.empty(1, np.uint64), []
+    for row in range(50):
+        kernel.open_stream(state, np.uint64(5), row)
+        drawn.append([kernel.uniform(state) for _ in range(400)])
+    numbers = np.asarray(drawn)
+    assert numbers.min() >= 0.0 and numbers.max() < 1.0
+    assert np.histogram(numbers, 20, (0, 1))[0] == pytest.approx(np.full(20, 1000), abs=150)
+    assert abs(np.corrcoef(numbers)[np.triu_indices(50, 1)]).max() < 0.25
+
+
+# -- designs asked before ---------------------------------------------------------------------------------------------
+
+
+def test_compiled_digests_are_those_of_designs() -> None:
+    space = mixed_space()
+    designs, layout = space.sample(100, _random()), moves.layout_of(mixed_space())
+    codes = space.flatten(designs)
+    assert [kernel.digest_of(row, layout.keys, layout.real) for row in codes] == designs.digest.tolist()
+
+
+def test_seen_digests_are_found_and_others_not() -> None:
+    known, others = np.split(_random().integers(1, 1 << 63, 40_000, dtype=np.uint64), 2)
+    seen = Seen(30_000)
+    for part in np.split(known, 8):
+        seen.add(part)
+    assert all(seen.table[kernel.slot(seen.table, d)] == d for d in known)
+    assert all(seen.table[kernel.slot(seen.table, d)] == 0 for d in others)
 
 
 # -- momentum ---------------------------------------------------------------------------------------------------------
@@ -154,38 +224,48 @@ def test_a_space_without_choices_moves_as_its_variables_say() -> None:
 
 def test_momentum_learns_additive_effects_per_objective() -> None:
     random = _random()
-    effect = random.normal(size=(2, SPACE.width, 3))
-    momentum = Momentum(2, SPACE.width, 3, rate=0.5)
-    place = np.arange(SPACE.width)
+    true = random.normal(size=(SPACE.width, 3, 2))
+    effect, place = np.zeros_like(true), np.arange(SPACE.width)
     for _ in range(60):
         before = SPACE.flatten(SPACE.sample(100, random))
-        after = moves.mutate(LAYOUT, before, random)
-        value = [effect[:, place, codes.astype(int)].sum(axis=2).T for codes in (before, after)]
-        momentum.learn(before, after, value[1] - value[0], LAYOUT.columns)
-    codes = _codes(50)
-    column, option = moves.candidates(LAYOUT, codes, 20, random)
-    present = codes[np.arange(50)[:, None], column].astype(int)
-    for m in range(2):
-        true = effect[m, column, present] - effect[m, column, option]
-        found = momentum.gain(np.tile(np.eye(2)[m], (50, 1)), codes, column, option)
-        assert np.corrcoef(true.ravel(), found.ravel())[0, 1] > 0.98
+        after = SPACE.flatten(SPACE.mutate(SPACE.unflatten(before), random))
+        value = [true[place, codes.astype(int)].sum(axis=1) for codes in (before, after)]
+        for i in range(100):
+            kernel.learn(before[i], after[i], value[1][i] - value[0][i], LAYOUT.columns, effect, 0.5, SCRATCH)
+    for column in range(SPACE.width):
+        count = LAYOUT.options[column]
+        error = (effect - true)[column, :count] - (effect - true)[column, :1]
+        assert np.abs(error).max() < 0.05
 
 
 def test_opposite_directions_prefer_opposite_moves() -> None:
-    momentum = Momentum(2, 3, 2, rate=1.0)
-    before, after = np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0]])
-    momentum.learn(before, after, np.array([[-1.0, 2.0]]), np.arange(3))
-    column, option = np.array([[0]]), np.array([[1]])
-    assert momentum.gain(np.array([[1.0, 0.0]]), before, column, option)[0, 0] > 0
-    assert momentum.gain(np.array([[0.0, 1.0]]), before, column, option)[0, 0] < 0
+    effect = np.zeros((SPACE.width, 3, 2))
+    moved, change = np.eye(SPACE.width)[0], np.array([-1.0, 2.0])
+    kernel.learn(np.zeros(SPACE.width), moved, change, LAYOUT.columns, effect, 1.0, SCRATCH)
+    gain = effect[0, 0] - effect[0, 1]
+    assert gain[0] > 0 > gain[1]
+
+
+def test_remembered_gains_choose_the_move() -> None:
+    codes, effect = np.zeros((400, SPACE.width)), np.zeros((SPACE.width, 3, 1))
+    effect[3, 1] = -1.0  # entry 3 gains by option 1
+    shares = np.asarray([1.0, 0, 0, 0, 0, 0])
+    for slope, low, high in ((1.0, 0.5, 1.0), (-1.0, 0.0, 0.1)):
+        moved = moves.neighbours(
+            LAYOUT, codes, np.zeros((400, 1)), shares, _random(), n=400, slopes=np.full((400, 1), slope),
+            effect=effect, members=codes, rules=moves.Rules(explore=0.0),
+        )  # fmt: skip
+        assert low <= (moved[:, 3] == 1).mean() < high
 
 
 # -- switches ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("switch", ["momentum", "guidance", "block_moves"])
-def test_a_switch_changes_what_is_asked(switch: str) -> None:
-    on, off = _asked({}), _asked({switch: False})
+@pytest.mark.parametrize(
+    "switch", [{"momentum": False}, {"guidance": False}, {"block_moves": False}, {"turning": 0.0}, {"screen": 1}]
+)
+def test_a_switch_changes_what_is_asked(switch: dict[str, Any]) -> None:
+    on, off = _asked({}), _asked(switch)
     assert on != off and on[:30] == off[:30]  # the first batch knows nothing yet
 
 
@@ -212,7 +292,7 @@ def test_the_warm_start_asks_the_relaxed_front_first() -> None:
 
 def test_the_warm_start_helps_where_there_is_structure() -> None:
     results = {
-        warm: search(Chain(1, 24), GOALS, options={"warm_start": warm}, evaluations=1000).hypervolume
+        warm: search(Chain(1, 24), GOALS, optimizer="pgsam", options={"warm_start": warm}, evaluations=1000).hypervolume
         for warm in ("relaxation", "none")
     }
     assert results["relaxation"] > results["none"]
@@ -247,7 +327,7 @@ def test_an_infeasible_start_is_left() -> None:
     chain = Chain(2, 16)
     sample = Problem.of(chain, GOALS, constraints)
     assert not sample.score(chain.space.sample(500, _random())).feasible.any()
-    front = search(chain, GOALS, constraints, options={"warm_start": "none"}, evaluations=2000)
+    front = search(chain, GOALS, constraints, optimizer="pgsam", options={"warm_start": "none"}, evaluations=2000)
     assert len(front) >= 10
 
 
