@@ -37,7 +37,11 @@ def tradespace_readers() -> dict[str, str]:
 
 @hookimpl
 def tradespace_device_models() -> dict[str, str]:
-    return {"roofline": "tradespace.costs.roofline:Roofline", "lookup-cpu": "tradespace_edge.tmac:LookupCPU"}
+    return {
+        "roofline": "tradespace.costs.roofline:Roofline",
+        "lookup-cpu": "tradespace_edge.tmac:LookupCPU",
+        "cpu-kernels": "tradespace.kernels.device:CPUKernels",
+    }
 
 
 @hookimpl

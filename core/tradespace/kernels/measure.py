@@ -172,7 +172,7 @@ def _gemm_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float64
     rows, k = 128, 2048
     x = np.repeat(_row(bench, k), COLUMNS, axis=0)
     product = product_kernel(precision).over(bench.data, rows, x)
-    seconds = run_tasks(product.multiply, threads=threads, repeat=1 + bench.passes)[1:]
+    seconds = run_tasks(product.multiply, threads=threads, repeat=4 + 2 * bench.passes)[2:]
     return np.asarray(2.0 * rows * k * COLUMNS / seconds).ravel()
 
 

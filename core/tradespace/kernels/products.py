@@ -57,8 +57,8 @@ class ProductKernel(Protocol):
     def weight_bytes(self, m: int, k: int) -> int:
         """Bytes of m rows of k weights as the kernel stores them."""
 
-    def over(self, data: Bytes, m: int, x: Floats, y: Floats | None = None) -> Product:
-        """The product with the first `weight_bytes(m, k)` bytes of `data` as weights, x (n, k) and y (n, m)."""
+    def over(self, data: Bytes, m: int, x: Floats) -> Product:
+        """The product with the first `weight_bytes(m, k)` bytes of `data` as weights, x (n, k) and a new y (n, m)."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ class _Dense:
     def weight_bytes(self, m: int, k: int) -> int:
         return m * k * (4 if self.form == "fp32" else 2)
 
-    def over(self, data: Bytes, m: int, x: Floats, y: Floats | None = None) -> Product:
+    def over(self, data: Bytes, m: int, x: Floats) -> Product:
         k, size = x.shape[1], self.weight_bytes(m, x.shape[1])
         w = data[:size].view(np.float32 if self.form == "fp32" else np.uint16).reshape(m, k)
-        y = zeros((len(x), m)) if y is None else y
+        y = zeros((len(x), m))
         return Product((), (dense_task(self.form, w, x, y),), y, size)
 
 
@@ -98,10 +98,10 @@ class _Blocks:
     def weight_bytes(self, m: int, k: int) -> int:
         return m * k // self.step * FORMATS[self.form].bytes
 
-    def over(self, data: Bytes, m: int, x: Floats, y: Floats | None = None) -> Product:
+    def over(self, data: Bytes, m: int, x: Floats) -> Product:
         form, k = FORMATS[self.form], x.shape[1]
         size = self.weight_bytes(m, k)
-        y = zeros((len(x), m)) if y is None else y
+        y = zeros((len(x), m))
         acts = Activations.empty(k, form.size, len(x))
         multiply = product_task(form, data[:size].reshape(m, -1), acts, y)
         return Product((quantise_task(x, acts),), (multiply,), y, size)
@@ -128,7 +128,7 @@ class _Lookup:
         whole = m + -m % self.rows
         return whole * k * self.bits // 8 + whole * k // self.group * 2
 
-    def over(self, data: Bytes, m: int, x: Floats, y: Floats | None = None) -> Product:
+    def over(self, data: Bytes, m: int, x: Floats) -> Product:
         n, k = x.shape
         whole = m + -m % self.rows
         planes, scales = whole * k * self.bits // 8, whole * k // self.group * 2
@@ -138,10 +138,11 @@ class _Lookup:
             "scales": data[planes : planes + scales].view(np.float16),
             "shape": np.array([m, k], np.int64),
             "zero": np.array([2.0 ** (self.bits - 1)], np.float32),
+            "y": zeros((n, whole)),
         }
         kernel = Lookup(self.bits, weight_group=self.group, layout=self.layout, rows=self.rows, batch=n)
         tables, multiply = kernel.tasks(inputs)
-        return Product((tables,), (multiply,), tables.keep[-1] if y is None else y, planes + scales)
+        return Product((tables,), (multiply,), inputs["y"][:, :m], planes + scales)
 
 
 @dataclass(frozen=True)
