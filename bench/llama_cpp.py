@@ -55,9 +55,12 @@ class Case:
 
 def child(python: Path, *words: str) -> Any:
     """The last line that the child prints, as JSON."""
-    done = subprocess.run([str(python), str(HERE / "llama_cpp_child.py"), *words], capture_output=True, text=True)
+    log = HOME / f"{words[0]}.log"  # what llama.cpp says, and a line for each finished case
+    with log.open("w") as errors:
+        command = [str(python), str(HERE / "llama_cpp_child.py"), *words]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True)
     if done.returncode:
-        raise SystemExit(f"llama_cpp_child.py {words[0]} failed: {done.stderr[-1500:]}")
+        raise SystemExit(f"llama_cpp_child.py {words[0]} failed: {log.read_text()[-1500:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -150,7 +153,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--target", help="predict by this target (a name or file) instead of the probes")
     options.add_argument("--quick", action="store_true", help="two formats, one thread")
-    options.add_argument("--repeats", type=int, default=4)
+    options.add_argument("--repeats", type=int, default=3)
     chosen = options.parse_args()
     python, reason = python_with("llama", *PACKAGES)
     if python is None:
