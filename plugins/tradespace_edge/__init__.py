@@ -109,4 +109,7 @@ def tradespace_exporters() -> dict[str, str]:
         "vllm": f"{home}.engines:VLLM",
         "sglang": f"{home}.engines:SGLang",
         "tflite-micro": f"{home}.tflite_micro:TFLiteMicro",
+        "onnxruntime": f"{home}.onnxruntime:ONNXRuntime",
+        "olive": f"{home}.olive:Olive",
+        "kubernetes": f"{home}.kubernetes:Kubernetes",
     }
