@@ -34,7 +34,8 @@ def _step(blocks: Floats, bits: int) -> NDArray[np.float32]:
 
 
 def _encode(bits: int, values: Floats) -> Bytes:
-    blocks = np.pad(values, (0, -values.size % BLOCK)).reshape(-1, BLOCK)
+    rest = values[values.size - values.size % BLOCK :]  # a partial block repeats itself: its step is its own
+    blocks = np.concatenate([values, np.resize(rest, -values.size % BLOCK)]).reshape(-1, BLOCK)
     step = _step(blocks, bits)
     with np.errstate(invalid="ignore", over="ignore"):
         place = np.nan_to_num(np.divide(blocks, step, out=np.zeros_like(blocks), where=step > 0))

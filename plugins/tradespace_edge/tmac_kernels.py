@@ -87,11 +87,12 @@ def shapes_of(graph: OperatorGraph) -> tuple[Shape, ...]:
     """The distinct products with weights."""
     rows, index = graph.distinct()
     times = np.bincount(index, weights=graph.operators.repeat, minlength=len(rows))
-    return tuple(
-        Shape(int(rows.n[i]), int(rows.k[i]), int(rows.m[i]), float(times[i] * rows.count[i]))
-        for i in range(len(rows))
-        if rows.kind[i] == "matmul" and rows.weights[i] > 0
-    )
+    found: dict[tuple[int, int, int], float] = {}
+    for i in range(len(rows)):
+        if rows.kind[i] == "matmul" and rows.weights[i] > 0:
+            size = (int(rows.n[i]), int(rows.k[i]), int(rows.m[i]))
+            found[size] = found.get(size, 0.0) + float(times[i] * rows.count[i])
+    return tuple(Shape(*size, executed) for size, executed in found.items())
 
 
 def read_protocol(options: Mapping[str, Any]) -> Protocol:
