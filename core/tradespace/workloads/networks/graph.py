@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tradespace.errors import InputError
-from tradespace.workloads.networks.lifetimes import edges, peak_bytes, trace
+from tradespace.workloads.networks.lifetimes import edges, peak_bytes, state_bytes, trace
 from tradespace.workloads.networks.network import Network, Op
 from tradespace.workloads.operators import Edges, OperatorGraph, Operators, StoredFormat
 
@@ -196,6 +196,9 @@ def _facts(network: Network, origin: Origin, peak: float) -> dict[str, float | s
         "activation_types": _listed(active),
         "peak_activation_bytes": peak,
     }
+    state = state_bytes(network)
+    if state:
+        facts["state_bytes"] = state
     notes = {"note": " ".join(network.notes)[:MAX_FACT]} if network.notes else {}
     return {**facts, **network.facts, **notes}
 

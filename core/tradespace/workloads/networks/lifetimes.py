@@ -78,11 +78,20 @@ def edges(network: Network, lives: Lifetimes) -> Edges:
     return Edges(ends[:, 0].copy(), ends[:, 1].copy(), np.array(sizes, np.float64), np.array(count, np.float64))
 
 
+def state_bytes(network: Network) -> float:
+    """Bytes that stay between two inferences: variables, each as large as what is read from it."""
+    sizes: dict[int, float] = {}
+    for op in network.ops:
+        if op.type == "READ_VARIABLE" and op.reads and op.writes:
+            sizes[op.reads[0][0]] = network.tensors[op.writes[0]].bytes
+    return sum(sizes.values())
+
+
 def peak_bytes(network: Network, lives: Lifetimes) -> float:
     """Most activation bytes alive at once: operators in file order, a tensor lives from its first to its last use.
 
-    Inputs of the network live from the start to their last use, outputs to the end. No operator works in place (ours;
-    it is what an arena planner without in-place operators needs at least).
+    Inputs of the network live from the start to their last use, outputs to the end, variables always. No operator
+    works in place (ours; it is what an arena planner without in-place operators needs at least).
     """
     change = np.zeros(len(network.ops) + 2)
     for tensor, maker in lives.maker.items():
@@ -90,4 +99,4 @@ def peak_bytes(network: Network, lives: Lifetimes) -> float:
             continue  # a branch that is not taken
         change[max(maker, 0)] += network.tensors[tensor].bytes
         change[max(lives.last[tensor], 0) + 1] -= network.tensors[tensor].bytes
-    return float(np.cumsum(change)[: max(len(network.ops), 1)].max(initial=0.0))
+    return state_bytes(network) + float(np.cumsum(change)[: max(len(network.ops), 1)].max(initial=0.0))

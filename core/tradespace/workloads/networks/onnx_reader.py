@@ -41,7 +41,7 @@ class OnnxReader:
         where = str(path)
         check_keys(options, KEYS, f"workload {path.name}")
         trips = integer(options, "trips", where, high=10**9, default=1)
-        axes = _numbers(options, "axes", where, low=0)
+        axes = _numbers(options, "axes", where, low=1)
         values = _numbers(options, "values", where, low=-(10**9))
         name = text(options, "name", where, default=path.stem[:200])
         title = text(options, "title", where, default=path.name[:200])

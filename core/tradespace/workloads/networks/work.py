@@ -60,10 +60,7 @@ POOLS = _words(
     reducewindow"""
 )
 
-VIEWS = _words(
-    """reshape squeeze unsqueeze flatten identity dropout expanddims optional optionalgetelement bitcast
-    readvariable"""
-)
+VIEWS = _words("""reshape squeeze unsqueeze flatten identity dropout expanddims optional optionalgetelement bitcast""")
 """The same bytes under another shape: no data moves."""
 
 READS_PART = _words(
@@ -78,7 +75,7 @@ MOVES = (
         """transpose concat concatenation scatter scatternd scatterelements pad padv2 mirrorpad tile expand broadcastto
     depthtospace spacetodepth spacetobatchnd batchtospacend pack reverse reversev2 reversesequence onehot range fill
     constantofshape trilu eyelike channelshuffle dynamicupdateslice zeroslike densify sparsetodense centercroppad
-    sequenceconstruct concatfromsequence qlinearconcat col2im assignvariable tensorscatter
+    sequenceconstruct concatfromsequence qlinearconcat col2im readvariable assignvariable tensorscatter
     matrixdiag matrixsetdiag hashtablelookup varhandle callonce shape size rank stft"""
     ),
 )
