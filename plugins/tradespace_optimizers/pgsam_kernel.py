@@ -165,8 +165,8 @@ def copy_run(row, guide, spans, whole, share, state):  # type: ignore[no-untyped
             continue
         first = np.int64(np.ceil((middle - half) * width - 0.5))
         last = np.int64(np.floor((middle + half) * width - 0.5))
-        for j in range(int(max(0, first)), int(min(width - 1, last)) + 1):
-            if uniform(state) < 0.8:
+        for j in range(width):
+            if first <= j <= last and uniform(state) < 0.8:
                 row[start + j] = guide[start + j]
 
 
