@@ -31,10 +31,12 @@ _CODES = "orders and shares as one number an entry"
 
 @dataclass(frozen=True)
 class TPEOptions:
-    """startup: random trials first. candidates: samples per parameter from which the best is taken."""
+    """startup: random trials first. candidates: samples from which the best is taken. multivariate: one model of all
+    parameters, which sorts the trials once a proposal; else one model a parameter, which sorts them for each."""
 
     startup: int = 20
     candidates: int = 24
+    multivariate: bool = True
     homogeneous: bool = True
 
 
@@ -98,10 +100,12 @@ class TPE(OptunaSearch):
         super().__init__(view, options.homogeneous)
 
     def _sampler(self, seed: int, *, proposes: bool) -> BaseSampler:
-        return TPESampler(
+        return _TPE(
+            self._distributions if proposes else {},
             seed=seed,
             n_startup_trials=self._options.startup,
             n_ei_candidates=self._options.candidates,
+            multivariate=self._options.multivariate,
             constant_liar=True,  # the trials of one batch see each other
             constraints_func=violations,
         )
@@ -258,6 +262,13 @@ class _NSGAII(Knows, NSGAIISampler):  # type: ignore[misc]  # optuna is not foll
 
 class _NSGAIII(Knows, NSGAIIISampler):  # type: ignore[misc]
     pass
+
+
+class _TPE(Knows, TPESampler):  # type: ignore[misc]
+    """Knows its parameters where it models them together; one by one, Optuna asks for each."""
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        return self._known if self._multivariate else {}
 
 
 class _GP(Knows, GPSampler):  # type: ignore[misc]
