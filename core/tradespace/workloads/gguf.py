@@ -32,7 +32,7 @@ class GGUFReader:
     """Reads language models in GGUF, also those split into parts."""
 
     name = "gguf"
-    reads = f"GGUF file ('GGUF' in its first bytes) of {', '.join(ARCHITECTURES)}; header and tensor table only"
+    reads = "GGUF file ('GGUF' in its first bytes) of a language model; header and tensor table only"
     priority = 10
 
     def recognises(self, path: Path) -> bool:

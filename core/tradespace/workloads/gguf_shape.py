@@ -162,10 +162,8 @@ def _structure(values: _Values, table: list[Layer], architecture: str, shape: Ma
     if "mla" in types:
         found["mla"] = _latent(values)
     if values.get("expert_count") and "moe" not in ffns:
-        rule, counted = "the tensor table holds what the metadata describes (experts)", values.get("expert_count")
-        raise InputError(
-            rule, value=f"{values.get('expert_count')!r:.40} experts, none in the table", where=values.where
-        )
+        rule, counted = "the tensor table holds what the metadata describes", repr(values.get("expert_count"))
+        raise InputError(rule, value=f"{counted[:40]} experts, none in the table", where=values.where)
     if "moe" in ffns:
         found["moe"] = _experts(values, table[ffns.index("moe")])
     if set(types) & {"mamba", "mamba2", "hybrid"}:

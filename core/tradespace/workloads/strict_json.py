@@ -21,7 +21,7 @@ def parse(data: bytes, where: str, *, values: int = MAX_VALUES) -> dict[str, Any
         raise InputError(f"a JSON file has at most {values} values", where=where)
     try:
         content = json.loads(data)
-    except (ValueError, RecursionError, MemoryError) as error:  # not UTF-8, integers of thousands of digits, too deep
+    except (ValueError, RecursionError) as error:  # not UTF-8, integers of thousands of digits, too deep
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InputError("valid JSON", value=reason, where=where) from None
     if not isinstance(content, dict):
