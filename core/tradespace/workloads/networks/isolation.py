@@ -16,7 +16,7 @@ from tradespace.workloads.networks.network import Network, dumps, loads
 
 BASE_MEMORY = 1 << 30
 BASE_SECONDS = 4
-BYTES_PER_SECOND = 1 << 20
+BYTES_PER_SECOND = 1 << 18
 MAX_SECONDS = 120
 WALL = 4
 """Wall time over processor time: a loaded machine still reads the file."""
