@@ -25,12 +25,17 @@ def reproduce(
     keys: bool = typer.Option(False, "--keys", help="Show every key a row may have, and the names its settings offer."),
     rows: list[Path] = typer.Option([], "--rows", metavar="FILE", help="A file of rows, like published.yaml."),  # noqa: B008
     write: bool = typer.Option(False, "--write", help="Write the README of each study from its rows."),
+    fresh: bool = typer.Option(False, "--fresh", help="Price and measure all again; forget earlier prices."),
+    out: Path = typer.Option(Path("out"), help="Folder of the page that --all writes."),  # noqa: B008
 ) -> int:
     """Price the published rows of a system and say which are met.
 
-    Exits with 1 if a row is outside its band or broken.
+    What the same code has priced or measured before is not done again, except with --fresh. With --all a scoreboard
+    follows, goes into studies/README.md (in a checkout) and becomes a page. Exits with 1 if a row is outside its band
+    or broken.
     """
     from tradespace.studies.reproduction.document import read_published
+    from tradespace.studies.reproduction.memory import Memory
     from tradespace.studies.reproduction.run import reproduce as price_rows
     from tradespace.studies.reproduction.show import keys_text, print_keys, print_system
 
@@ -44,16 +49,17 @@ def reproduce(
         else:
             print("\n\n".join(keys_text(document) for document in documents))
         return 0
-    results = []
+    results, memory = [], Memory.of(registry, fresh=fresh)
     for published in files:
         with _progress(published.system, len(published.rows)) as tell:
-            results.append(price_rows(published, registry, tell))
+            results.append(price_rows(published, registry, tell, memory))
         if not json_wanted():
             print_system(results[-1])
     if write:
         _write(results)
+    board = _scoreboard(results, out) if every else {}
     if json_wanted():
-        print_json({"systems": [result.to_json() for result in results]})
+        print_json({"systems": [result.to_json() for result in results], **board})
     return int(any(result.wrong for result in results))
 
 
@@ -95,6 +101,23 @@ def _paths(systems: list[str], every: bool, rows: list[Path], registry: Registry
         known = ", ".join(folders) or "none here"
         raise InputError("name a system, --all or --rows FILE", where="reproduce", remedy=f"Systems: {known}.")
     return paths
+
+
+def _scoreboard(results: list[SystemResult], out: Path) -> dict[str, object]:
+    """Print it, write the page, and the table in the README beside the studies of a checkout."""
+    from tradespace.reports.files import write_atomic
+    from tradespace.studies.reproduction import scoreboard
+
+    if not json_wanted():
+        scoreboard.print_scoreboard(results)
+    page = write_atomic(out / "scoreboard.html", scoreboard.page(results))
+    readme = results[0].published.path.parent.parent / "README.md" if results else None
+    if readme is not None and readme.is_file() and scoreboard.BEGIN in readme.read_text(encoding="utf-8"):
+        write_atomic(readme, scoreboard.in_readme(readme.read_text(encoding="utf-8"), results))
+    if not json_wanted():
+        print(f"page  {page}")
+    scores = [scoreboard.Score.of(result) for result in results]
+    return {"scoreboard": [score.to_json() for score in (*scores, scoreboard.total(scores))]}
 
 
 def _write(results: list[SystemResult]) -> None:

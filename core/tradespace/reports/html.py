@@ -50,7 +50,7 @@ def render(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[st
         "title": html.escape(document["title"]),
         "css": _part("report.css"),
         "data": embedded(document),
-        "plotly": _plotly(),
+        "plotly": plotly_source(),
         "js": _part("page.js") + _part("charts.js"),
     }
     # split once: a mark inside of what is filled in stays what it is
@@ -96,7 +96,7 @@ def _part(name: str) -> str:
 
 
 @cache
-def _plotly() -> str:
+def plotly_source() -> str:
     """plotly.js as the Python package ships it. The package itself is not imported: that takes long."""
     found = importlib.util.find_spec("plotly")
     for folder in (found.submodule_search_locations or ()) if found else ():

@@ -7,53 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tradespace.errors import InputError, ProblemError, UnknownName
+from tradespace.errors import InputError, ProblemError
 from tradespace.studies.reproduction.decide import decide
+from tradespace.studies.reproduction.priced import Priced
 
 if TYPE_CHECKING:
-    from tradespace.designs import Designs
     from tradespace.plugins import Registry
     from tradespace.settings import Bound
+    from tradespace.studies.reproduction.memory import Memory
 
 _BOUND = 16
 """Evaluators kept: rows that share a setting usually stand together."""
 
 
-@dataclass(frozen=True)
-class Priced:
-    """One priced plan. ``values``: every metric, and what the workload itself counts (items, samples, …), SI."""
-
-    values: Mapping[str, float]
-    units: Mapping[str, str]  # of the metrics
-    designs: Designs
-    found: str  # how the design was found; empty if it was written down
-
-    @property
-    def design(self) -> dict[str, Any]:
-        return self.designs.show(0)
-
-    def report(self, name: str) -> Any:
-        """``design.NAME`` or ``design.NAME.ENTRY``. Raises `UnknownName`."""
-        _, _, rest = name.partition(".")
-        space = self.designs.space
-        variable = next((v for v in space.variables if v.name == rest), None)
-        if variable is not None:
-            return self.design[rest]
-        for v in space.variables:
-            if rest.startswith(f"{v.name}.") and v.length is not None:
-                entry = rest.removeprefix(f"{v.name}.")
-                entries = v.entries or tuple(str(i) for i in range(v.width))
-                if entry not in entries:
-                    raise UnknownName(f"entry of {v.name}", entry, entries, where="report")
-                return self.design[v.name][entries.index(entry)]
-        raise UnknownName("design variable", rest, [v.name for v in space.variables], where="report")
-
-
 @dataclass
 class Pricer:
-    """Binds settings and prices designs, remembering both."""
+    """Binds settings and prices designs, remembering both. ``memory``: prices of earlier runs of the same code."""
 
     registry: Registry
+    memory: Memory | None = None
     _bound: dict[str, Bound] = field(default_factory=dict)
     _priced: dict[str, Priced] = field(default_factory=dict)
 
@@ -69,7 +41,10 @@ class Pricer:
             setting = {**setting, "design": same.design}
         key = _key(setting)
         if key not in self._priced:
-            self._priced[key] = self._price(setting)
+            known = self.memory.get(setting) if self.memory is not None else None
+            self._priced[key] = known or self._price(setting)
+            if known is None and self.memory is not None:
+                self.memory.keep(setting, self._priced[key])
         return self._priced[key]
 
     def bind(self, setting: Mapping[str, Any]) -> Bound:
@@ -109,7 +84,12 @@ class Pricer:
             )
         values = {name: float(column[0]) for name, column in prices.columns.items()}
         known = {m.name: m.unit for m in evaluator.metrics}
-        return Priced({**facts_of(bound.workload), **values}, known, designs, found)
+        entries = {
+            v.name: v.entries or tuple(str(i) for i in range(v.width))
+            for v in evaluator.space.variables
+            if v.length is not None
+        }
+        return Priced({**facts_of(bound.workload), **values}, known, designs.show(0), entries, found)
 
 
 def facts_of(workload: Any) -> dict[str, float]:

@@ -12,11 +12,13 @@ from tradespace import expressions, units
 from tradespace.errors import InputError, PluginError, ProblemError, TradespaceError, UnitError
 from tradespace.studies.reproduction.bands import WHOLE
 from tradespace.studies.reproduction.document import BrokenRow, Published, Row, find_row_names
-from tradespace.studies.reproduction.pricing import Priced, Pricer
+from tradespace.studies.reproduction.priced import Priced
+from tradespace.studies.reproduction.pricing import Pricer
 from tradespace.studies.reproduction.settings import merge, step
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
+    from tradespace.studies.reproduction.memory import Memory
 
 _NEUTRAL: Mapping[str | None, float] = {"ratio": 1.0, "speedup": 1.0, "relative_to_first": 1.0}
 
@@ -82,9 +84,15 @@ class SystemResult:
         }
 
 
-def reproduce(published: Published, registry: Registry, tell: Callable[[str], None] | None = None) -> SystemResult:
-    """Price every row of a file. ``tell`` hears the id of each row before it is priced."""
-    pricer = Pricer(registry)
+def reproduce(
+    published: Published,
+    registry: Registry,
+    tell: Callable[[str], None] | None = None,
+    memory: Memory | None = None,
+) -> SystemResult:
+    """Price every row of a file. ``tell`` hears the id of each row before it is priced; ``memory`` spares settings
+    that the same code has priced before."""
+    pricer = Pricer(registry, memory)
     names = find_row_names(published.rows)
     values = {r.id: r.published[0] for r in published.rows if isinstance(r, Row) and r.id in names}
     results: list[Result] = []
