@@ -22,8 +22,10 @@ def read(path: Path, **options: Any) -> OperatorGraph:
     return workload
 
 
-def whole(layers: list[Shapes], *, norm: str = "output_norm", output: bool = False, **more: tuple[int, ...]) -> Shapes:
-    shapes: Shapes = {"token_embd.weight": (320, 64), f"{norm}.weight": (64,), **more}
+def whole(
+    layers: list[Shapes], more: Shapes | None = None, *, norm: str = "output_norm", output: bool = False
+) -> Shapes:
+    shapes: Shapes = {"token_embd.weight": (320, 64), f"{norm}.weight": (64,), **(more or {})}
     shapes |= {"output.weight": (320, 64)} if output else {}
     for at, layer in enumerate(layers):
         shapes |= {f"blk.{at}.{name}": shape for name, shape in layer.items()}
@@ -172,7 +174,7 @@ CASES: dict[str, tuple[str, Shapes, dict[str, int], dict[str, int]]] = {
                         "attn_output.weight": (64, 64), "attn_output.bias": (64,), "ffn_up.weight": (128, 64),
                         "ffn_up.bias": (128,),
                         "ffn_down.weight": (64, 128), "ffn_down.bias": (64,)}] * 4,
-            **{"token_embd_norm.weight": (64,), "token_embd_norm.bias": (64,), "output_norm.bias": (64,)},
+            {"token_embd_norm.weight": (64,), "token_embd_norm.bias": (64,), "output_norm.bias": (64,)},
         ),
         {"attention.head_count_kv": 4}, {"embed_norm": 1, "0.up": 1},
     ),
