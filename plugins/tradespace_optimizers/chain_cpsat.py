@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.chain_epsilon import EpsilonConstraint, EpsilonOptions, Job
+from tradespace_optimizers.schedule_cpsat import make_task_solver
 from tradespace_optimizers.supports import Supports
 from tradespace_optimizers.zones import Answer, Point, Solver
 
@@ -32,12 +33,12 @@ class CPSAT(EpsilonConstraint):
         constraints="exact where in the structure",
         batch="8 solves",
         extra=("ortools", "exact"),
-        note="needs a chain structure",
+        note="needs the structure of a chain, or of tasks",
     )
 
     def __init__(self, view: SearchView, options: EpsilonOptions) -> None:
         self.supports.require("cpsat")
-        super().__init__(view, options, "cpsat", make_solver)
+        super().__init__(view, options, "cpsat", make_solver, make_task_solver)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.chain_epsilon import EpsilonConstraint, EpsilonOptions, Job
+from tradespace_optimizers.schedule_milp import make_task_solver
 from tradespace_optimizers.supports import Supports
 from tradespace_optimizers.zones import Answer, Point, Solver
 
@@ -26,11 +27,11 @@ class MILP(EpsilonConstraint):
         variables=("Choice",),
         constraints="exact where in the structure",
         batch="8 solves",
-        note="needs a chain structure",
+        note="needs the structure of a chain, or of tasks",
     )
 
     def __init__(self, view: SearchView, options: EpsilonOptions) -> None:
-        super().__init__(view, options, "milp", make_solver)
+        super().__init__(view, options, "milp", make_solver, make_task_solver)
 
 
 def make_solver(job: Job, left: Callable[[], float]) -> Solver:

@@ -335,7 +335,7 @@ class _Polisher:
 
     def polished(self, stands: Designs, known: Array, weights: Array, spent: int, told: int, rng: Rng) -> Designs:
         """What each design becomes towards its ``weights`` (N, M); ``known`` (K, M) objectives scale them."""
-        heat = np.full(max(spent * self._effort // len(stands), 1), heat_at(told / self._budget))
+        heat = np.full(max(spent * self._effort // len(stands), 1), heat_at(told / self._budget, self._tasks))
         found = []
         for order, node, towards in zip(*self._tasks.arrays(stands), weights, strict=True):
             self._annealing.aim(known, towards)

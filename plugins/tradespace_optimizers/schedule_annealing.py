@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from tradespace.costs import schedules_search as loops
 from tradespace.costs.schedules import OUTPUTS
 from tradespace.costs.schedules_structure import MINIMISED, TaskStructure
+from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.search.contract import SearchView
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
 
-_HOT = 0.01  # temperature at the start, as a share of the makespan or of an objective's range
+_HOT = 0.5  # temperature at the start: such a share of a task's mean part of the makespan, or of an objective's range
+_HOTTEST = 0.01
 _STEPS = 5000  # schedules decoded a design: so many over the number of tasks
 
 
@@ -25,9 +27,9 @@ def effort_of(tasks: TaskStructure) -> int:
     return int(np.clip(_STEPS / len(tasks.tables.graph.tasks), 10, 100))
 
 
-def heat_at(progress: float) -> float:
+def heat_at(progress: float, tasks: TaskStructure) -> float:
     """Temperature at a share of a cycle of cooling."""
-    return _HOT * (1.0 - min(max(progress, 0.0), 1.0)) ** 2
+    return min(_HOT / len(tasks.tables.graph.tasks), _HOTTEST) * (1.0 - min(max(progress, 0.0), 1.0)) ** 2
 
 
 class Annealing:
@@ -90,3 +92,10 @@ def task_structure(view: SearchView, name: str) -> TaskStructure:
             f"{name} minimises {known}", value=f"asked for {', '.join(lacking)}", where=where, remedy=remedy
         )
     return tasks
+
+
+def starts(view: SearchView) -> Designs:
+    """The suggested plans and the homogeneous designs, each once."""
+    plans = list(view.suggestions().values()) if view.suggestions is not None else []
+    designs = view.repair(view.space.concat([*plans, view.space.homogeneous().take(slice(0, 16))]))
+    return designs.take(np.sort(np.unique(designs.digest, return_index=True)[1]))

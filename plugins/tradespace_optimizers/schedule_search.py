@@ -19,7 +19,7 @@ from tradespace.problem import Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.rl_aco import directions, tchebycheff
-from tradespace_optimizers.schedule_annealing import Annealing, effort_of, heat_at, task_structure
+from tradespace_optimizers.schedule_annealing import Annealing, effort_of, heat_at, starts, task_structure
 from tradespace_optimizers.supports import Supports
 
 Array = NDArray[np.float64]
@@ -105,14 +105,8 @@ class ScheduleSearch:
         while len(self._ends) > 2 and self._told >= self._ends[1]:
             self._ends.pop(0)
         first, last = self._ends[:2]
-        return heat_at((self._told - first) / max(last - first, 1)), self._told - first < _BATCH
-
-
-def starts(view: SearchView) -> Designs:
-    """The suggested plans and the homogeneous designs, each once."""
-    plans = list(view.suggestions().values()) if view.suggestions is not None else []
-    designs = view.repair(view.space.concat([*plans, view.space.homogeneous().take(slice(0, 16))]))
-    return designs.take(np.sort(np.unique(designs.digest, return_index=True)[1]))
+        progress = (self._told - first) / max(last - first, 1)
+        return heat_at(progress, self._tasks), self._told - first < _BATCH
 
 
 def _cycles(evaluations: int | None) -> list[int]:

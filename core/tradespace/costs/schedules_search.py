@@ -4,7 +4,8 @@ A state is a topological order and a node for each task; a move changes it, the 
 annealing decides (Kirkpatrick et al. 1983). The moves are those of list scheduling itself (ours in this combination):
 
 * shift: a task goes to another place in the order, between its last predecessor and its first successor;
-* reassign: a task goes to another node, or also to another place;
+* reassign: a task goes to another node, alone, with a stretch of the critical path or of the order, or also to another
+  place in the order;
 * rebuild: the tasks of a stretch of the order choose the node of their earliest finish again (iterated greedy, Ruiz and
   Stützle 2007), a bias towards some nodes thrown in.
 
@@ -194,8 +195,17 @@ def improve(order, node, best_order, best_node, weights, ideal, scale, heat, uni
             if u[2] >= 0.6 and m > 1:  # reassign
                 j = int(u[5] * (m - 1))
                 j = j if j < node[task] else j + 1
-                if allowed[task, j]:
-                    new_node[task] = j
+                many = 1 if u[2] < 0.8 else 2 + int(n**0.5 * u[3])
+                at = int(u[1] * length)
+                for i in range(many):  # alone, or with those before it on the critical path, or behind it in the order
+                    if many > 1 and u[4] < 0.5 and at + i < length:
+                        task = path[at + i]
+                    elif i:
+                        if u[4] < 0.5 or a + i >= n:
+                            break
+                        task = order[a + i]
+                    if allowed[task, j]:
+                        new_node[task] = j
         row[MAKESPAN] = decode(new_order, new_node, loose, bias, insertion, exec, ready, pred_ptr, pred, size, latency, inverse, cores, allowed, tail, head, prior, after, waits, start, finish)  # fmt: skip # noqa: E501
         loose[:] = False
         if not plain:

@@ -69,7 +69,7 @@ def test_real_costs_miss_nothing_that_is_better_by_a_step(name: str) -> None:
     exact = search(evaluator, objectives, optimizer="chain_exact").minimised
     solver = built(name, evaluator, objectives, resolution=0.02)
     front = search(evaluator, objectives, optimizer=solver)
-    step = solver._job.step
+    step = solver._model.step
     assert "better by 0.02" in front.note and len(front) < len(exact)
     assert (front.minimised[None] <= exact[:, None] + step).all(axis=2).any(axis=1).all()
     assert not (front.minimised[None] <= exact[:, None] + step / 4).all(axis=2).any(axis=1).all()
