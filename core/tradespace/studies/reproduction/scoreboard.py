@@ -123,4 +123,4 @@ def _points(system: SystemResult) -> Iterator[dict[str, Any]]:
 
 def _drawn(r: Result) -> bool:
     numbers = [v for v in (r.published, r.ours) if isinstance(v, float)]
-    return len(numbers) == 2 and min(numbers) > 0
+    return len(numbers) == 2 and min(numbers) > 0 and 1e-6 < numbers[0] / numbers[1] < 1e6  # the rest is rounding
