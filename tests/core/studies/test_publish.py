@@ -243,7 +243,7 @@ def test_the_dashboard_serves_the_view(store: Store, chain: ModuleType, registry
     base = f"http://127.0.0.1:{port}/api/studies"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            for _ in range(150):
+            for _ in range(600):  # a busy machine takes long to start it
                 try:
                     summaries = get(base)["study_summaries"]
                     break

@@ -20,9 +20,9 @@ ROWS = """
 system: small
 source: ours
 rows:
-  - {id: A, metric: latency, unit: ms, value: 1e9, band: {ratio: [0.9, 1.1]},
+  - {id: A, metric: latency, unit: ms, value: 1e3, band: {ratio: [0.9, 1.1]},
      setting: {workload: toy-decoder, target: laptop, design: {placement: cpu}}}
-  - {id: B, metric: latency, unit: s, value: 1e-9, band: {at_least: 1e-9},
+  - {id: B, metric: latency, unit: s, value: 1e-6, band: {at_least: 1e-9},
      setting: {workload: toy-decoder, target: laptop, design: {placement: cpu}}}
   - {id: C, value: 3, role: context, reason: "nobody </script> knows"}
 """
