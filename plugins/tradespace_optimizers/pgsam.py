@@ -121,10 +121,10 @@ class PGSAM:
         warm = self._queue.take(slice(0, n))
         if len(warm) == n:
             return warm
-        fresh = self._fresh(self._proposed(self._chains, n - len(warm), rng), rng)
+        fresh = self._fresh(*self._proposed(self._chains, n - len(warm), rng), rng)
         return self._space.concat([warm, fresh]) if len(warm) else fresh
 
-    def _proposed(self, now: chains.Chains, n: int, rng: Rng) -> Array:
+    def _proposed(self, now: chains.Chains, n: int, rng: Rng) -> tuple[Array, NDArray[np.uint64]]:
         o = self._options
         guides = o.guidance and len(self._members) > 1
         shares = moves.kinds(self._layout, block_moves=o.block_moves, guides=guides)
@@ -142,10 +142,10 @@ class PGSAM:
             return moves.NO_CORNERS
         return corners(front.objectives, _CELLS)
 
-    def _fresh(self, codes: Array, rng: Rng) -> Designs:
+    def _fresh(self, codes: Array, digests: NDArray[np.uint64], rng: Rng) -> Designs:
         """The proposed designs; those asked before, or twice in this batch, get more random changes."""
         layout, n = self._layout, len(codes)
-        again, digests = np.empty(n, bool), np.empty(n, np.uint64)
+        again = np.empty(n, bool)
         free = slice(None) if layout.only_choices else slice(0, 0)
         seed = rng.integers(0, 1 << 63, dtype=np.uint64)
         kernel.freshen(

@@ -194,8 +194,20 @@ def promising(row, parent, objectives, effect, columns, low, scale, table, guess
 
 
 @njit
-def propose(seed, lo, hi, turn, shares, codes, objectives, slopes, columns, options, lanes, spans, whole, effect, rules, members, low, scale, table, out, kind):  # type: ignore[no-untyped-def] # fmt: skip # noqa: E501
-    """Neighbours of chains into ``out`` (n, width), row r of chain (turn + r) mod C, and their ``kind`` (n,).
+def digest_of(row, keys, real):  # type: ignore[no-untyped-def]
+    """As `Designs.digest`, from flat codes; ``real`` (width,): columns whose bits count."""
+    total = np.uint64(0x9E3779B97F4A7C15)
+    for j in range(row.shape[0]):
+        word = np.uint64(np.int64(row[j]))
+        if real[j]:
+            word = mixed(np.float64(row[j] + 0.0).view(np.uint64))
+        total += word * keys[j]
+    return mixed(total)
+
+
+@njit
+def propose(seed, lo, hi, turn, shares, codes, objectives, slopes, columns, options, lanes, spans, whole, effect, rules, members, low, scale, table, keys, real, out, kind, digests):  # type: ignore[no-untyped-def] # fmt: skip # noqa: E501
+    """Neighbours of chains into ``out`` (n, width), row r of chain (turn + r) mod C; ``kind`` and ``digests`` (n,).
 
     shares (6,) cumulative; codes (C, width) and objectives (C, M); slopes (C, Q); columns, options (E,); lanes (L, 3)
     start, width, options of long choices; spans (V, 2); whole (V,); effect (width, K, Q); rules: see
@@ -231,21 +243,10 @@ def propose(seed, lo, hi, turn, shares, codes, objectives, slopes, columns, opti
             if promising(row, codes[c], objectives[c], effect, columns, low, scale, table, guess):
                 break
         kind[r] = which
+        digests[r] = digest_of(row, keys, real)
 
 
 # -- designs asked before ---------------------------------------------------------------------------------------------
-
-
-@njit
-def digest_of(row, keys, real):  # type: ignore[no-untyped-def]
-    """As `Designs.digest`, from flat codes; ``real`` (width,): columns whose bits count."""
-    total = np.uint64(0x9E3779B97F4A7C15)
-    for j in range(row.shape[0]):
-        word = np.uint64(np.int64(row[j]))
-        if real[j]:
-            word = mixed(np.float64(row[j] + 0.0).view(np.uint64))
-        total += word * keys[j]
-    return mixed(total)
 
 
 @njit
@@ -283,7 +284,7 @@ def freshen(seed, codes, columns, options, keys, real, seen, batch, again, diges
     for r in range(codes.shape[0]):
         again[r] = False
         for attempt in range(_ATTEMPTS + 1):
-            digest = digest_of(codes[r], keys, real)
+            digest = digest_of(codes[r], keys, real) if attempt else digests[r]
             at = slot(batch, digest)
             if batch[at] == np.uint64(0) and seen[slot(seen, digest)] == np.uint64(0):
                 batch[at] = digest
@@ -382,6 +383,16 @@ def turn_to(weights, m, state):  # type: ignore[no-untyped-def]
 
 
 @njit
+def put(codes, objectives, violation, c, from_codes, from_objectives, from_violation, r):  # type: ignore[no-untyped-def]
+    """Chain ``c`` becomes row ``r``."""
+    for j in range(codes.shape[1]):
+        codes[c, j] = from_codes[r, j]
+    for k in range(objectives.shape[1]):
+        objectives[c, k] = from_objectives[r, k]
+    violation[c] = from_violation[r]
+
+
+@njit
 def anneal(seed, turn, codes, objectives, violation, now_codes, now_objectives, now_violation, weights, low, span, corner, feasible, temperature, momentum, columns, effect, share, turning, looks, members, member_objectives, member_violation):  # type: ignore[no-untyped-def] # fmt: skip # noqa: E501
     """Each told row against its chain: learn from it, take it or not (Metropolis), go back to the archive or not.
 
@@ -404,13 +415,9 @@ def anneal(seed, turn, codes, objectives, violation, now_codes, now_objectives, 
         delta = energy(objectives[r], violation[r], w, low, span, corner, feasible) - before
         draw = uniform(state)
         if delta <= 0.0 or (temperature > 0.0 and draw < np.exp(-delta / temperature)):
-            now_codes[c] = codes[r]
-            now_objectives[c] = objectives[r]
-            now_violation[c] = violation[r]
+            put(now_codes, now_objectives, now_violation, c, codes, objectives, violation, r)
         if r + count >= codes.shape[0] and share > 0.0 and uniform(state) < share:
             if c >= m and turning > 0.0 and uniform(state) < turning:
                 turn_to(w, m, state)
             to = best_for(w, member_objectives, member_violation, low, span, corner, feasible, looks, scaled, state)
-            now_codes[c] = members[to]
-            now_objectives[c] = member_objectives[to]
-            now_violation[c] = member_violation[to]
+            put(now_codes, now_objectives, now_violation, c, members, member_objectives, member_violation, to)

@@ -111,24 +111,26 @@ NO_CORNERS: Corners = (np.zeros(2), np.zeros(2), np.empty((0, 0)))
 def neighbours(
     layout: Layout, codes: Array, objectives: Array, shares: Array, rng: Rng, *, n: int, turn: int = 0, slopes: Array,
     effect: Array, members: Array, rules: Rules, corners: Corners = NO_CORNERS,
-) -> Array:  # fmt: skip
-    """``(n, width)`` codes one move away: row r of chain (turn + r) mod C.
+) -> tuple[Array, NDArray[np.uint64]]:  # fmt: skip
+    """``(n, width)`` codes one move away: row r of chain (turn + r) mod C, and their digests.
 
     codes (C, width); shares as from `kinds`; slopes (C, Q) what a unit of each quantity weighs; effect (width, K, Q)
     remembered effects; members (A, width) what copies copy from; corners: what
     the front surely dominates (`tradespace.search.members.corners`), nothing by default.
     """
-    out, kind = np.empty((n, codes.shape[1])), np.empty(n, np.int64)
+    out, kind, digests = np.empty((n, codes.shape[1])), np.empty(n, np.int64), np.empty(n, np.uint64)
     seed = rng.integers(0, 1 << 63, dtype=np.uint64)
 
     def work(lo: int, hi: int) -> None:
         kernel.propose(
             seed, lo, hi, turn, np.cumsum(shares), codes, objectives, slopes, layout.columns, layout.options,
-            layout.lanes, layout.spans, layout.whole, effect, rules.array, members, *corners, out, kind,
+            layout.lanes, layout.spans, layout.whole, effect, rules.array, members, *corners, layout.keys,
+            layout.real, out, kind, digests,
         )  # fmt: skip
 
     in_two(work, n)
     rows = np.flatnonzero(kind == kernel.MUTATE)
     if len(rows):
-        out[rows] = layout.space.flatten(layout.space.mutate(layout.space.unflatten(out[rows]), rng))
-    return out
+        moved = layout.space.mutate(layout.space.unflatten(out[rows]), rng)
+        out[rows], digests[rows] = layout.space.flatten(moved), moved.digest
+    return out, digests

@@ -31,6 +31,7 @@ class Archive:
         self._batches: list[tuple[Designs, Scores]] = []
         self._batch: Index = np.empty(0, np.int64)  # of each member, and its row there
         self._row: Index = np.empty(0, np.int64)
+        self._held = 0  # rows of the held batches
         self._copied = True  # there is one batch, and it is the members
 
     def __len__(self) -> int:
@@ -69,7 +70,8 @@ class Archive:
         self._batch, self._row = own, row
         self._batches.append((designs, scores))
         self._copied = False
-        if sum(len(held) for held, _ in self._batches) > _HELD + 4 * len(index):
+        self._held += len(designs)
+        if self._held > _HELD + 4 * len(index):
             self._copy_out()
         return True
 
@@ -90,6 +92,7 @@ class Archive:
             scores = concat_scores(scores, more)
         self._batches = [(designs, scores.take(place))]
         self._batch, self._row, self._copied = np.zeros(len(place), np.int64), np.arange(len(place)), True
+        self._held = len(place)
 
 
 def concat_scores(a: Scores, b: Scores) -> Scores:

@@ -121,10 +121,12 @@ def _moved(kind: str, codes: np.ndarray, guides: np.ndarray | None = None, **rul
     shares = np.asarray([float(kind == name) for name in moves.KINDS])
     slopes, effect = np.ones((len(codes), 2)), np.zeros((SPACE.width, 3, 2))
     guides = codes if guides is None else guides
-    return moves.neighbours(
+    moved, digests = moves.neighbours(
         LAYOUT, codes, np.zeros((len(codes), 1)), shares, _random(), n=len(codes), slopes=slopes,
         effect=effect, members=guides, rules=moves.Rules(**rules),
     )  # fmt: skip
+    assert np.array_equal(digests, SPACE.unflatten(moved).digest)
+    return moved
 
 
 @pytest.mark.parametrize("kind", sorted(set(moves.KINDS) - {"copy"}))
@@ -251,7 +253,7 @@ def test_remembered_gains_choose_the_move() -> None:
     effect[3, 1] = -1.0  # entry 3 gains by option 1
     shares = np.asarray([1.0, 0, 0, 0, 0, 0])
     for slope, low, high in ((1.0, 0.5, 1.0), (-1.0, 0.0, 0.1)):
-        moved = moves.neighbours(
+        moved, _ = moves.neighbours(
             LAYOUT, codes, np.zeros((400, 1)), shares, _random(), n=400, slopes=np.full((400, 1), slope),
             effect=effect, members=codes, rules=moves.Rules(explore=0.0),
         )  # fmt: skip
