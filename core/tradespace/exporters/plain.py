@@ -15,7 +15,7 @@ SCHEMA = Path(__file__).with_name("plan.schema.json")
 
 
 class PlainJSON:
-    """SI units throughout; what a number is measured in stands in `units`."""
+    """Any plan as JSON by a published schema; SI units throughout."""
 
     name = FORMAT
     writes = "the whole plan as JSON, SI units (schema: tradespace/exporters/plan.schema.json)"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tradespace.testing.device_models import check_device_model
     from tradespace.testing.evaluators import check_evaluator
+    from tradespace.testing.exporters import check_exporter
     from tradespace.testing.factories import check_factory
     from tradespace.testing.kernels import check_kernel
     from tradespace.testing.optimizers import check_optimizer
@@ -27,6 +28,7 @@ _HOME = {
     "KitReport": "report",
     "check_device_model": "device_models",
     "check_evaluator": "evaluators",
+    "check_exporter": "exporters",
     "check_factory": "factories",
     "check_kernel": "kernels",
     "check_optimizer": "optimizers",
@@ -41,6 +43,7 @@ __all__ = [
     "KitReport",
     "check_device_model",
     "check_evaluator",
+    "check_exporter",
     "check_factory",
     "check_kernel",
     "check_optimizer",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAIRS = 4
 """Pairs of workload and target that an evaluator factory is tried on at most; two of them are searched for faults."""
-KINDS = ("optimizers", "evaluators", "device_models", "kernels", "readers")
+KINDS = ("optimizers", "evaluators", "device_models", "kernels", "readers", "exporters")
 """Groups that have a kit of their own. All others are only imported."""
 
 _MARKS: Mapping[str, tuple[str, ...]] = {
@@ -25,6 +25,7 @@ _MARKS: Mapping[str, tuple[str, ...]] = {
     "device_models": ("constants", "runs", "table"),
     "kernels": ("inputs", "reference", "run"),
     "readers": ("recognises", "read"),
+    "exporters": ("writes", "options", "export"),
     "evaluators": ("space", "metrics", "price"),
 }
 
@@ -113,6 +114,10 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
         from tradespace.testing.readers import check_reader
 
         yield check_reader(subject, label)
+    elif kind == "exporters":
+        from tradespace.testing.exporters import check_exporter
+
+        yield check_exporter(subject, label, registry=registry)
     elif kind == "factories":
         yield from _check_factory(subject, label, registry)
     else:
@@ -286,7 +291,7 @@ def can_be_imported(subject: NameSubject) -> None:
 
 def can_be_built(subject: NameSubject) -> None:
     """A class of which tradespace makes an instance needs no arguments for it."""
-    if subject.group not in ("readers", "evaluators", "device_models", "kernels"):
+    if subject.group not in ("readers", "evaluators", "device_models", "kernels", "exporters"):
         not_applicable(f"{subject.group} are not built without arguments")
     try:
         found = subject.registry.load(subject.group, subject.name)

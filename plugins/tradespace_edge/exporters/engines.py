@@ -40,6 +40,8 @@ class Engine:
 
 
 class VLLM:
+    """The argument list of 'vllm serve': whole models on GPUs, in float or GPTQ, layers split into stages."""
+
     name = f"vLLM {options_of('vllm').release}"
     writes = "the argument list of 'vllm serve'"
     options: ClassVar[Mapping[str, str]] = {"model": "folder or name of the checkpoint (default: the workload's name)"}
@@ -60,6 +62,8 @@ class VLLM:
 
 
 class SGLang:
+    """The argument list of SGLang's server: whole models on GPUs, in float or GPTQ, layers split into stages."""
+
     name = f"SGLang {options_of('sglang').release}"
     writes = "the argument list of 'python -m sglang.launch_server'"
     options: ClassVar[Mapping[str, str]] = VLLM.options

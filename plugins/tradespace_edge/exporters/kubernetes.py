@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tradespace.exporters import CannotExport, Export, Subject
+from tradespace.reports.plan import placement
+from tradespace_edge.exporters.decoders import kv_precision
 from tradespace_edge.exporters.devices import class_of, maker_of
 
 RESOURCES: Mapping[tuple[str, str], str] = {
@@ -23,6 +25,8 @@ _RESOURCE = re.compile(r"[a-z0-9.-]{1,190}/[A-Za-z0-9._-]{1,63}")
 
 
 class Kubernetes:
+    """A Pod with the resources a plan takes: memory, processors, accelerators."""
+
     name = "Kubernetes v1"
     writes = "YAML: a Pod with resource requests and limits"
     options: ClassVar[Mapping[str, str]] = {
@@ -45,14 +49,22 @@ class Kubernetes:
             "kind": "Pod",
             "metadata": {
                 "name": name,
-                "annotations": {"tradespace/plan": subject.plan.id, "tradespace/title": subject.title[:250]},
+                "annotations": {
+                    "tradespace/plan": subject.plan.id,
+                    "tradespace/title": subject.title[:250],
+                    "tradespace/blocks": "; ".join(f"{span}: {choice}" for span, choice in placement(subject.plan)),
+                    "tradespace/kv-precision": kv_precision(subject),
+                },
             },
             "spec": {
                 "restartPolicy": "Always",
                 "containers": [{"name": "model", "image": image, "resources": resources}],
             },
         }
-        notes = ("accelerators are asked for whole: Kubernetes does not know a share of their memory",)
+        notes = (
+            "a Pod reserves resources; what runs where is in its annotations and in the export for the runtime",
+            "accelerators are asked for whole: Kubernetes does not know a share of their memory",
+        )
         return Export(yaml.safe_dump(document, sort_keys=False), document, notes)
 
 

@@ -33,7 +33,10 @@ _OURS: Mapping[str, str] = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8"
 
 
 class LlamaCpp:
-    """Exact or refused: devices must follow each other in the order of layers, as llama.cpp splits them."""
+    """Command lines of llama-quantize and of llama-cli or llama-server.
+
+    Exact or refused: devices must follow each other in the order of layers, as llama.cpp splits them.
+    """
 
     name = f"llama.cpp {options_of('llama_cpp').release}"
     writes = "command lines of llama-cli or llama-server and of llama-quantize"

@@ -21,6 +21,8 @@ from tradespace_edge.exporters.onnx_plan import (
 
 
 class Olive:
+    """A run configuration of Olive that builds a language model for one device."""
+
     name = "Olive 0.13.0"
     writes = "JSON: a run configuration for 'olive run --config'"
     options: ClassVar[Mapping[str, str]] = {

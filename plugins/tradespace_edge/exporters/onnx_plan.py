@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tradespace.exporters import CannotExport, Entry, Subject
-from tradespace_edge.exporters.decoders import EMBED, HEAD, decoder_plan, whole_blocks
+from tradespace_edge.exporters.decoders import EMBED, HEAD, decoder_plan, kv_precision, whole_blocks
 from tradespace_edge.exporters.devices import Class, ask, class_of, maker_of
 
 BITS: Mapping[str, int] = {"int4": 4, "q4_0": 4, "int8": 8, "q8_0": 8}
@@ -96,6 +96,7 @@ def formats(subject: Subject, blocks: Mapping[str, Entry], tool: str) -> Formats
     floats = {block.precision for block in blocks.values() if block.precision in FLOATS}
     if len(floats) > 1:
         raise CannotExport(f"{tool} has one float format for a whole model", value=", ".join(sorted(floats)))
+    _check_cache(subject, floats, tool)
     bits = BITS.get(base.precision, 0)
     for name in (EMBED, HEAD):
         own = BITS.get(blocks[name].precision, 0) if name in blocks else bits
@@ -109,6 +110,16 @@ def formats(subject: Subject, blocks: Mapping[str, Entry], tool: str) -> Formats
         raise CannotExport("scales of the blocks are 16 bits in the plan", value="float32 beside block formats",
                            remedy="Keep the rest in fp16.")  # fmt: skip
     return Formats(dtype, bits, table=_quantised(blocks, EMBED), head=_quantised(blocks, HEAD))
+
+
+def _check_cache(subject: Subject, floats: set[str], tool: str) -> None:
+    """The KV cache of a language model is in the model's float format."""
+    kept, dtype = kv_precision(subject), next(iter(floats), "fp16")
+    if "layers" in subject.facts and kept != dtype:
+        raise CannotExport(
+            f"{tool} keeps the KV cache in the model's float format", value=f"{kept}, the model is in {dtype}",
+            where="option kv_precision",
+        )  # fmt: skip
 
 
 def _quantised(blocks: Mapping[str, Entry], name: str) -> bool:

@@ -23,7 +23,10 @@ from tradespace_edge.exporters.onnx_plan import (
 
 
 class ONNXRuntime:
-    """Nodes are assigned by `session.name_based_layer_assignment`: substrings of node names, the longest wins."""
+    """Execution providers, partition and quantisation of ONNX Runtime.
+
+    Nodes are assigned by `session.name_based_layer_assignment`: substrings of node names, the longest wins.
+    """
 
     name = "ONNX Runtime 1.32"
     writes = "JSON: providers, session options with the partition, arguments of MatMulNBitsQuantizer"

@@ -49,6 +49,8 @@ class Arena:
 
 
 class TFLiteMicro:
+    """The tensor arena's size and the operators to register, as C++."""
+
     name = "TFLite-Micro 90b983c"
     writes = "C++: the tensor arena and the operators to register"
     options: ClassVar[Mapping[str, str]] = {"scratch": "bytes that the vendor's kernels need on top (default 0)"}
