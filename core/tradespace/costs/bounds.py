@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from tradespace.costs import thermal
 from tradespace.costs.binding import Binding, lowest, resident_minorant
-from tradespace.costs.columns import BROKEN, ENERGY, LEAK0, LEAK_TA, LOSS, MEMORY_ENERGY, RESISTANCE, SCALE, TIME
+from tradespace.costs.columns import BROKEN, ENERGY, LEAK0, LEAK_TA, LOSS, MEMORY_ENERGY, MOVED, RESISTANCE, SCALE, TIME
 from tradespace.costs.kernel import RULE_C, RULE_PIPELINE, RULE_THERMAL
 from tradespace.costs.pack import Packed
-from tradespace.problem import ChainTerm, Structure
+from tradespace.problem import ChainTerm, MaxTerm, Structure
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +45,14 @@ def structure(binding: Binding, packed: Packed) -> Structure | None:
         "latency": ChainTerm(time, pair_time, exact=adjacent and one),
         "loss": ChainTerm(lowest(binding, LOSS), None, exact=True),
     }
+    maxima = {"period": _period(binding, time, pair_time, adjacent and one)} if pipeline else {}
+    terms["period"] = _mean(maxima["period"], len(binding.target.devices)) if pipeline else terms["latency"]
     unary, pair = _energy(binding, packed, time, pair_time, pair_energy)
     plain = not (heat or packed.rules[RULE_C] > 0 or pipeline)
     terms["energy"] = ChainTerm(unary, pair, exact=plain and adjacent and one)
+    if pipeline and one:
+        flat = not (heat or packed.rules[RULE_C] > 0)
+        maxima["energy"] = _paced(binding, terms["energy"], maxima["period"], time, flat and adjacent)
     resident = resident_minorant(binding)
     exact = one and not binding.entries.ties
     terms["memory"] = ChainTerm(resident.reshape(len(resident), -1), None, exact=exact)
@@ -59,7 +64,39 @@ def structure(binding: Binding, packed: Packed) -> Structure | None:
     for name in binding.tables[0].extra:
         column = np.stack([t.extra[name] for t in binding.tables]).min(axis=0)
         terms[name] = ChainTerm(column.reshape(len(column), -1), None, exact=one)
-    return Structure(("placement", "precision"), terms, _limits(binding, resident))
+    return Structure(("placement", "precision"), terms, _limits(binding, resident), maxima)
+
+
+def _period(binding: Binding, time: Floats, pair_time: Floats, exact: bool) -> MaxTerm:
+    """The period of a pipeline: the largest time that a device works and sends or receives, or that a memory which
+    several devices share takes to move their bytes."""
+    d, p = binding.broken.shape[1:]
+    on, groups = np.repeat(np.arange(d), p), []
+    for k in range(d):
+        ends = (on[:, None] == k) != (on[None, :] == k)  # a transfer keeps both of its ends busy
+        groups.append(ChainTerm(np.where(on == k, time, 0.0), np.where(ends, pair_time, 0.0), exact))
+    moved = lowest(binding, MOVED)
+    for memory in binding.target.memories.values():
+        here = [k for k, device in enumerate(binding.target.devices) if device.memory == memory.name]
+        if len(here) > 1:
+            groups.append(ChainTerm(np.where(np.isin(on, here), moved, 0.0) / memory.bandwidth, None, exact))
+    return MaxTerm(tuple(groups), exact)
+
+
+def _paced(binding: Binding, energy: ChainTerm, period: MaxTerm, time: Floats, exact: bool) -> MaxTerm:
+    """Energy of a pipeline: a sum and the idle power of all devices for one period, so the largest of as many sums as
+    the period is. ``energy`` counts the mean busy time instead of the period."""
+    idle = sum(device.idle_power for device in binding.target.devices)
+    rest, pair = energy.unary - time * (idle / len(binding.target.devices)), np.asarray(energy.pair)
+    sums = [(rest + idle * g.unary, pair if g.pair is None else pair + idle * g.pair) for g in period.groups]
+    return MaxTerm(tuple(ChainTerm(unary, links, exact) for unary, links in sums), exact)
+
+
+def _mean(term: MaxTerm, devices: int) -> ChainTerm:
+    """The busiest device is at least as busy as the mean."""
+    groups = term.groups[:devices]
+    pair = np.sum([g.pair for g in groups if g.pair is not None], axis=0) / devices
+    return ChainTerm(np.sum([g.unary for g in groups], axis=0) / devices, pair, exact=False)
 
 
 def _energy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -110,7 +110,8 @@ class TablesEvaluator:
         if found is None:
             return None
         offered = {m.name for m in self.metrics}
-        return Structure(found.variables, {k: v for k, v in found.terms.items() if k in offered}, found.limits)
+        terms = {k: v for k, v in found.terms.items() if k in offered}
+        return replace(found, terms=terms, maxima={k: v for k, v in found.maxima.items() if k in offered})
 
     def structure(self) -> Structure | None:
         return self._structure
@@ -128,6 +129,7 @@ class TablesEvaluator:
 def metric_rows(devices: list[str]) -> dict[str, int]:
     rows = {
         "latency": kernel.OUT_LATENCY,
+        "period": kernel.OUT_PERIOD,
         "energy": kernel.OUT_ENERGY,
         "loss": kernel.OUT_LOSS,
         "memory": kernel.OUT_MEMORY,

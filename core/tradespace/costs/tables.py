@@ -78,6 +78,7 @@ def common_metrics(schedule: str) -> tuple[Metric, ...]:
     pace = "the busiest device's time" if schedule == "pipeline" else "latency"
     return (
         Metric("latency", "s", "min", "time of one job: all entries one after another, and the transfers between them"),
+        Metric("period", "s", "min", f"time from one job to the next: {pace}"),
         Metric("energy", "J", "min", f"energy of one job: devices at work, idle devices for {pace}, transfers"),
         Metric("loss", "1", "min", LOSS),
         Metric("memory", "B", "min", "weights and KV cache in all memories"),

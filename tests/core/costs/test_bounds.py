@@ -27,6 +27,8 @@ CASES = [
     ("qeil", "qwen2-0.5b", "a100", {"dasi": False}),
     ("tables", "llama-3.2-1b", "laptop", {}),
     ("tables", "gpt2", "laptop", {"per": "operator"}),
+    ("tables", "llama-3.2-1b", "laptop", {"schedule": "pipeline"}),
+    ("tables", "llama-3.2-1b", "phone", {"schedule": "pipeline", "samples": [1, 3]}),
     ("qeil", None, None, {"precisions": ["fp16", "int8", "int4"]}),
     ("qeil", None, None, {"schedule": "pipeline"}),
 ]
@@ -76,6 +78,12 @@ def test_terms_hold_on_thousands_of_designs(factory: str, workload: str | None, 
         if not evaluator.binding.entries.ties and len(evaluator.binding.samples) == 1:
             np.testing.assert_allclose(over, prices.violations[name], atol=1e-11, err_msg=name)
     assert exact >= 1
+    for name, term in structure.maxima.items():
+        largest, scale = np.max([sums(group, state) for group in term.groups], axis=0), np.abs(prices[name]).max()
+        if term.exact:
+            np.testing.assert_allclose(largest, prices[name], rtol=1e-11, atol=1e-13 * scale, err_msg=name)
+        else:
+            assert (largest <= prices[name] * (1 + 1e-12) + 1e-13 * scale).all(), name
 
 
 def test_tables_are_exact_and_the_thermal_bound_is_tight() -> None:
@@ -107,3 +115,16 @@ def test_tangent_of_a_device_in_runaway_is_still_below() -> None:
 
 def test_contiguous_placement_has_no_structure() -> None:
     assert bound("tables", "gpt2", "laptop", {"placement": "contiguous"}).structure() is None
+
+
+def test_a_pipeline_declares_its_period_and_energy_as_largest_sums() -> None:
+    """Exact where tables add up; the optimum of a search for the period is that of the declared structure."""
+    evaluator = bound("tables", "llama-3.2-1b", "laptop", {"schedule": "pipeline"})
+    structure = evaluator.structure()
+    assert structure is not None and structure.exact("period") and structure.exact("energy")
+    assert len(structure.groups("period")) >= len(evaluator.binding.target.devices)
+    assert not structure.terms["period"].exact
+    chain = bound("tables", "llama-3.2-1b", "laptop", {}).structure()
+    assert chain is not None and chain.terms["period"].exact and not chain.maxima
+    thermal_ = bound("qeil", "llama-3.2-1b", "laptop", {"schedule": "pipeline"}).structure()
+    assert thermal_ is not None and thermal_.exact("period") and not thermal_.exact("energy")

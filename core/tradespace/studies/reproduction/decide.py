@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tradespace.designs import Designs, Space
 from tradespace.errors import ProblemError
-from tradespace.problem import ChainTerm, Evaluator, Prices, Problem, Structure
+from tradespace.problem import ChainTerm, Evaluator, MaxTerm, Prices, Problem, Structure
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -62,8 +62,8 @@ def choose(problem: Problem) -> str:
     structure = problem.structure()
     if structure is not None and not problem.constraints and len(problem.names) == 1:
         variables = {v.name for v in problem.space.variables}
-        terms = [structure.terms.get(name) for name in problem.names]
-        if set(structure.variables) == variables and all(term is not None and term.exact for term in terms):
+        known = all(structure.groups(name) and structure.exact(name) for name in problem.names)
+        if set(structure.variables) == variables and known:
             return "chain_exact"
     return "pgsam"
 
@@ -133,7 +133,12 @@ class Reduced:
         states = np.stack([codes[row] for row in keep])  # (n, S'): the states each entry keeps, order preserved
         terms = {name: _reduced(term, states) for name, term in whole.terms.items()}
         limits = {k: (np.take_along_axis(unary, states, 1), limit) for k, (unary, limit) in whole.limits.items()}
-        return Structure(tuple(v for v in whole.variables if v not in self.fixed), terms, limits)
+        maxima = {
+            name: MaxTerm(tuple(_reduced(group, states) for group in term.groups), term.exact)
+            for name, term in whole.maxima.items()
+        }
+        allowed = None if whole.allowed is None else np.take_along_axis(whole.allowed, states, 1)
+        return Structure(tuple(v for v in whole.variables if v not in self.fixed), terms, limits, maxima, allowed)
 
 
 class Held:
