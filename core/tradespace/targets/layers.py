@@ -24,6 +24,9 @@ MAX_CHAIN = 8
 INLINE = "target override"
 """What errors call a mapping that came from a command line, a plan or a published row instead of a file."""
 
+OPEN = "choices"
+"""Key of an open number, see `tradespace.open_numbers`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
@@ -206,6 +209,8 @@ def _put(tree: Tree, keys: list[str], value: Tree | Leaf, file: str, path: str) 
     key, rest = keys[0], keys[1:]
     if not rest:
         return _merge(tree, {key: value}, file, path.rpartition(".")[0])
+    if rest == [OPEN]:  # an open number takes the place of a number
+        return {**tree, key: {OPEN: value}}
     below = tree.get(key)
     if not isinstance(below, dict):
         raise UnknownName("key", key, [k for k, v in tree.items() if isinstance(v, dict)], where=f"{file}: {path}")
