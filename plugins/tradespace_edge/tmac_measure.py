@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -51,16 +51,21 @@ def measure(
     """Raises `KernelError` for combinations that this machine or the kernel does not have."""
     latency = memory = spread = nmse = error = weights = 0.0
     for shape in shapes:
-        rng = np.random.Generator(np.random.Philox(protocol.seed))
-        kernel, inputs = _kernel(shape, design, aggregation, rng)
+        kernel, inputs = _kernel(shape, design, aggregation, _generator(protocol, shape, "bits"))
         time, middle = _time(kernel, inputs, int(design["threads"]), protocol)
-        quality = _quality(shape, design, kernel, np.random.Generator(np.random.Philox(protocol.seed)))
+        quality = _quality(shape, design, kernel, _generator(protocol, shape, "values"))
         share = float(shape.m * shape.k)
         latency += time * shape.times
         spread += (middle - time) * shape.times
         memory += _stored(kernel, inputs)
         nmse, error, weights = nmse + share * quality.nmse, error + share * quality.error, weights + share
     return Measured(latency, nmse / weights, error / weights, memory, spread / latency)
+
+
+def _generator(protocol: Protocol, shape: Shape, role: Literal["bits", "values"]) -> np.random.Generator:
+    """The same for every design, so that designs are compared on the same weights and activations."""
+    seed = np.random.SeedSequence((protocol.seed, shape.m, shape.k, ("bits", "values").index(role)))
+    return np.random.Generator(np.random.Philox(seed))
 
 
 def _time(kernel: TaskKernel, inputs: Arrays, threads: int, protocol: Protocol) -> tuple[float, float]:

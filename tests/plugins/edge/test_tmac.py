@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tradespace.errors import InputError, ProblemError, UnknownName
 from tradespace.plugins import registry
 from tradespace.precisions import Precision
-from tradespace.problem import Declined, Prices
+from tradespace.problem import Declined, Prices, Problem
+from tradespace.search.api import search
 from tradespace.settings import Setting, bind
 from tradespace.targets import load_target
 from tradespace.workloads import load_workload
@@ -89,6 +90,27 @@ def test_published_rates(target: str, threads: int, workload: str, precision: st
     """M4 to M7 of the brief, nothing fitted; whole models here, the study keeps the head in 16 bits."""
     rate = 1 / latency(workload, target, precision, {"threads": threads})
     assert 0.6 < rate / tokens < 1.6
+
+
+def test_a_search_finds_the_publications_own_decision_or_a_better_one() -> None:
+    """2 bits in every layer, four threads, looked up: nothing on the front may lose to it everywhere."""
+    opened = {
+        "extends": "surface-book-3",
+        f"{CPU}.threads.choices": [1, 2, 4],
+        f"{CPU}.lookup.choices": [1, 0],
+        f"{CPU}.fast.choices": [0, 1],
+    }
+    options = {"precisions": ["fp16", "int4", "int2"]}
+    evaluator = bind(Setting("llama-2-7b", opened, "tables", options), registry()).evaluator
+    objectives = ("latency", "energy", "loss", "rounding")
+    own = {f"{CPU}.threads": 4, f"{CPU}.lookup": 1, f"{CPU}.fast": 0, "precision": "int2"}
+    paper = Problem.of(evaluator, objectives).score(evaluator.space.parse(own)).objectives[0]
+    front = search(evaluator, list(objectives), evaluations=2000, registry=registry())
+    assert (front.scores.objectives <= paper * (1 + 1e-9)).all(axis=1).any()
+    with pytest.raises(ProblemError, match="Did you mean .threads"):
+        bind(
+            Setting("llama-2-7b", {"extends": "surface-book-3", f"{CPU}.thraeds.choices": [1, 2]}, "tables"), registry()
+        )
 
 
 def test_other_systems_run_here_and_ours_runs_elsewhere() -> None:
