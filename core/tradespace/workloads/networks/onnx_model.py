@@ -262,7 +262,11 @@ def expand_functions(model: Any, where: str) -> Any:
         raise InputError(
             f"a network has at most {MAX_EXPANDED} operators with functions inlined", value=total, where=where
         )
-    return onnx.inliner.inline_local_functions(model)
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError("the functions of the model can be inlined", value=reason, where=where) from None
 
 
 def _all_nodes(nodes: Any) -> Iterator[Any]:

@@ -19,6 +19,7 @@ from tradespace.workloads.networks.graph import Origin, build
 from tradespace.workloads.networks.onnx_file import read_network
 
 Writer = Callable[..., Path]
+REGRESSIONS = Path(__file__).parents[4] / "fuzz" / "regressions" / "onnx"
 INT8, INT64, FLOAT = onnx.TensorProto.INT8, onnx.TensorProto.INT64, onnx.TensorProto.FLOAT
 
 
@@ -332,3 +333,9 @@ def test_unknown_operators_cost_their_bytes(write_onnx: Writer, kit: Any) -> Non
     assert graph.operators.kind == ("aggregate",)
     assert graph.operators.act_in[0] == 12 and graph.operators.flop[0] == 24
     assert "own.Magic" in str(graph.facts["note"])
+
+
+@pytest.mark.parametrize("file", sorted(REGRESSIONS.glob("*-net.onnx")), ids=lambda path: path.name)
+def test_what_fuzzing_found(file: Path) -> None:
+    with contextlib.suppress(TradespaceError):
+        read(file)
