@@ -41,28 +41,31 @@ RATES: Mapping[str, str] = {"stream": "B/s", "cached": "B/s", "gemm": "FLOP/s", 
 class CPUKernels:
     """A processor whose operators run as our native kernels, with constants that `tradespace calibrate` writes.
 
-    `threads` (default: all) is one number for the device; as ``{choices: [1, 2, 4]}`` it becomes a decision.
+    `threads` is one number for the device; as ``{choices: [1, 2, 4]}`` it becomes a decision. Without the numbers for
+    all cores more threads gain nothing. The model does not use latencies, triad and peak: they are there to be seen.
     """
 
     constants: ClassVar[Mapping[str, str]] = {
         "threads": "1",
         "cores": "1",
-        **{f"{rate}_{n}": f"{unit} by precision" for rate, unit in RATES.items() for n in ("one", "all")},
-        "row_one": "s or zero by precision",
-        "row_all": "s or zero by precision",
-        **{f"{rate}_{n}": "FLOP/s" for rate in ("attention", "pointwise") for n in ("one", "all")},
-        "dispatch_one": "s or zero",
-        "dispatch_all": "s or zero",
-        "cache": "B or zero",
-        "working_set": "B or zero",
+        **{f"{rate}_one": f"{unit} by precision" for rate, unit in RATES.items()},
+        **{f"{rate}_all": f"{unit} or zero by precision" for rate, unit in RATES.items()},
+        **dict.fromkeys(("row_one", "row_all"), "s or zero by precision"),
+        **dict.fromkeys(("attention_one", "pointwise_one"), "FLOP/s"),
+        **dict.fromkeys(("attention_all", "pointwise_all"), "FLOP/s or zero"),
+        **dict.fromkeys(("dispatch_one", "dispatch_all"), "s or zero"),
+        **dict.fromkeys(("cache", "working_set"), "B or zero"),
         **dict.fromkeys(("cache_latency", "memory_latency", "wake_up", "pass_flag", "loopback"), "s or zero"),
-        **{f"triad_{n}": "B/s or zero" for n in ("one", "all")},
-        "peak": "FLOP/s by precision",
+        **dict.fromkeys(("triad_one", "triad_all"), "B/s or zero"),
+        "peak": "FLOP/s or zero by precision",
         "here": "1 or zero",
     }
-    defaults: ClassVar[Mapping[str, float]] = dict.fromkeys(
-        ("cache", "working_set", "cache_latency", "memory_latency", "wake_up", "pass_flag", "loopback", "here"), 0.0
-    ) | {"triad_one": 0.0, "triad_all": 0.0}
+    defaults: ClassVar[Mapping[str, float]] = {
+        **{name: 0.0 for name in constants if not name.endswith("_one")},
+        "threads": 1.0,
+        "cores": 1.0,
+        "triad_one": 0.0,
+    }
     runs: ClassVar[tuple[str, ...]] = ("matmul", "attention", "norm", "elementwise", "embedding", "softmax")
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
@@ -121,7 +124,7 @@ def between(device: Device, name: str, precision: str | None = None) -> float:
     one, most = ends
     cores = max(1.0, device.cores)
     threads = min(max(1.0, device.threads), cores)
-    if threads == 1:
+    if threads == 1 or not most:
         return one
     if threads == cores:
         return most

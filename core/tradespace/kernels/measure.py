@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tradespace.kernels import threads as pairs
 from tradespace.kernels.build import KernelError
 from tradespace.kernels.contract import TaskKernel
-from tradespace.kernels.decoder import Add, Attention, SiluMul
+from tradespace.kernels.decoder import Add, Attention, SiluMul, attention_task
 from tradespace.kernels.machine import Machine
 from tradespace.kernels.memory import zeros
 from tradespace.kernels.probes import PEAKS, PointerChase, Read, Triad
@@ -29,9 +29,13 @@ Samples = Mapping[str, NDArray[np.float64]]
 
 MATRIX = 4 * 2**20
 """B of weights of one piece of the streaming measurement: a typical matrix of a small model."""
+LARGE = 128 * 2**20
+"""B of weights that no cache holds, unless four times the last one are more."""
 LONG, SHORT = 4096, 768
 """Weights of a row where the time of a row is told from the time of its bytes."""
 COLUMNS = 64
+POSITIONS = 512
+"""Positions that one token attends to."""
 LADDER = tuple(2**n for n in range(12, 29))
 """B of the latency ladder: 4 KB to 256 MB."""
 
@@ -89,7 +93,7 @@ class Bench:
     data: NDArray[np.uint8] = field(init=False)
 
     def __post_init__(self) -> None:
-        wanted = max(128 * 2**20, 4 * self.machine.last_cache)
+        wanted = max(LARGE, 4 * self.machine.last_cache)
         self.data = random_weights(min(wanted, self.machine.memory // 4), self.rng)
 
     @property
@@ -225,24 +229,38 @@ def _small(bench: Bench) -> Probe:
     units = {}
     for crew, threads in bench.crews:
         on = f"{threads} thread{'s' * (threads > 1)}"
-        units[f"attention_{crew}"] = ("FLOP/s", f"attention, {on}, 512 positions of an fp16 cache, 32 heads of 64 on 8")
+        units[f"attention_{crew}"] = (
+            "FLOP/s",
+            f"attention, {on}, {POSITIONS} positions of fp16 caches, 32 heads of 64 on 8",
+        )
         units[f"pointwise_{crew}"] = ("FLOP/s", f"silu-mul and add, {on}, 8,192 numbers")
 
     def measure() -> Samples:
         out: dict[str, NDArray[np.float64]] = {}
-        inputs = Attention().shaped(1, 32, 8, 64, 512, bench.rng)
-        work = Attention().work(inputs).flop
+        attention, work = _attention(bench)
         gate, add = SiluMul().inputs(3 * 8192, bench.rng), Add().inputs(3 * 8192, bench.rng)
         both = [*SiluMul().tasks(gate), *Add().tasks(add)]
         flop = SiluMul().work(gate).flop + Add().work(add).flop
         for crew, threads in bench.crews:
-            seconds = run_tasks(Attention().tasks(inputs), threads=threads, repeat=3 + 3 * bench.passes)[3:]
+            seconds = run_tasks(attention, threads=threads, repeat=bench.passes)
             out[f"attention_{crew}"] = (work / seconds).ravel()
             seconds = run_tasks(both, threads=threads, repeat=5 + 10 * bench.passes)[5:]
             out[f"pointwise_{crew}"] = np.asarray(flop / seconds.sum(axis=1))
         return out
 
     return Probe("attention and gates", units, measure)
+
+
+def _attention(bench: Bench) -> tuple[list[Task], float]:
+    """One token's attention over one layer's cache after another, as a step meets them: out of memory. And its FLOP."""
+    heads, kv_heads, width = 32, 8, 64
+    inputs = Attention().shaped(1, heads, kv_heads, width, 1, bench.rng)
+    size = kv_heads * POSITIONS * width
+    halves = bench.data.view(np.float16)
+    caches = halves[: halves.size // size * size].reshape(-1, kv_heads, POSITIONS, width)
+    pairs_of = zip(caches[0::2], caches[1::2], strict=False)
+    tasks = [attention_task(inputs["q"], k, v, inputs["out"], POSITIONS - 1) for k, v in pairs_of]
+    return tasks, heads * POSITIONS * (4.0 * width + 5)
 
 
 def _dispatch(bench: Bench) -> Probe:
