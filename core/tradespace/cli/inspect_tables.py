@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tradespace.workloads.operators import OperatorGraph
 
 _JOB = ("phase", "prompt", "generate", "context", "batch", "samples")
-_SKIPPED = ("title", "note", "weight_bytes", "peak_activation_bytes", *_JOB)
+_SKIPPED = ("title", "note", "weight_bytes", "peak_activation_bytes", "active_parameters", *_JOB)
 
 
 def show(document: Mapping[str, Any], workload: Workload, precisions: Mapping[str, Precision]) -> None:
