@@ -6,9 +6,13 @@
 
 A Llama-shaped model of 222 M random weights is written as GGUF in every format (ggml's own quantiser). Each plan goes
 through `tradespace export --to llama.cpp`, its command line through llama.cpp's own parser, and llama.cpp runs at what
-the parser understood. Rates of llama.cpp differ from run to run, by up to 10 % at one thread and 30 % at two: the band
-is the lowest and highest of the repeats. Nothing is fitted to llama.cpp. Needs the package xllamacpp, which is
-installed into out/venvs/llama on first use; without it the bench says so and ends.
+the parser understood. The probes run right before and after each run. Rates of llama.cpp differ from run to run, by up
+to 10 % at one thread and 30 % at two: the band is the lowest and highest of the repeats. Nothing is fitted to llama.cpp.
+
+At one thread rates are per second of processor time, which other work on the machine changes little; the wall clock's
+median stands behind them. At two threads only the wall clock tells, and a busy machine makes the threads wait for each
+other. Needs the package xllamacpp, which is installed into out/venvs/llama on first use; without it the bench says so
+and ends.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,16 +45,20 @@ SHAPE: Mapping[str, Any] = {
 }  # fmt: skip
 FORMATS = ("q8_0", "q6_k", "q4_0", "q4_k", "q2_k")
 PROMPT, GENERATE = 64, 32
+SECONDS = 150
+"""A run that takes longer is given up: two threads on a machine that is busy otherwise wait for each other for ever."""
 
 
 @dataclass(frozen=True)
 class Case:
+    """One format at one thread count: predictions made right before and right after the run (two of each)."""
+
     kind: str
     threads: int
-    file: Path
-    arguments: list[str]
-    decode: float  # predicted token/s
-    prefill: float
+    megabytes: float
+    decode: list[float]  # predicted token/s
+    prefill: list[float]
+    measured: Mapping[str, list[float]]  # decode and prefill token/s of each repeat; empty if the run took too long
 
 
 def child(python: Path, *words: str) -> Any:
@@ -58,7 +66,7 @@ def child(python: Path, *words: str) -> Any:
     log = HOME / f"{words[0]}.log"  # what llama.cpp says, and a line for each finished case
     with log.open("w") as errors:
         command = [str(python), str(HERE / "llama_cpp_child.py"), *words]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, timeout=SECONDS)
     if done.returncode:
         raise SystemExit(f"llama_cpp_child.py {words[0]} failed: {log.read_text()[-1500:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
@@ -117,41 +125,46 @@ def exported(file: Path, kind: str, threads: int, target: Any, known: Registry) 
     return list(export_plan("llama.cpp", from_file(str(path), known), options, known).document["run"])
 
 
-def cases(kinds: Sequence[str], threads: Sequence[int], given: str | None, known: Registry) -> list[Case]:
-    found = []
-    for count in threads:
-        for kind in kinds:
-            target = given or probed_target(count, kind, known)
-            if isinstance(target, dict):
-                peaks = ", ".join(f"{k} {v}" for k, v in target["devices"]["cpu"]["peak"].items())
-                print(f"probes, {kind}, {count} thread(s): {target['memories']['dram']['bandwidth']}, {peaks}")
-            file = HOME / f"{kind}.gguf"
-            decode, prefill = predicted(file, kind, target, known)
-            found.append(Case(kind, count, file, exported(file, kind, count, target, known), decode, prefill))
-    return found
+def run_case(python: Path, kind: str, threads: int, given: str | None, repeats: int, known: Registry) -> Case:
+    """Predict, run, predict again: other work on the machine slows probes and llama.cpp alike."""
+    file = HOME / f"{kind}.gguf"
+    first = given or probed_target(threads, kind, known)
+    words = exported(file, kind, threads, first, known)
+    job = {"arguments": [words], "prompt": PROMPT, "generate": GENERATE, "repeats": repeats}
+    (HOME / "run.json").write_text(json.dumps(job))
+    try:
+        measured = child(python, "run", str(HOME / "run.json"))[0]
+    except subprocess.TimeoutExpired:
+        measured = {"decode": [], "prefill": []}
+    targets = [first, given or probed_target(threads, kind, known)]
+    rates = [predicted(file, kind, target, known) for target in targets]
+    decode, prefill = ([rate[i] for rate in rates] for i in (0, 1))
+    return Case(kind, threads, file.stat().st_size / 1e6, decode, prefill, measured)
 
 
-def report(found: Sequence[Case], measured: Sequence[Mapping[str, list[float]]]) -> None:
-    """Predicted beside measured; error = predicted / measured - 1."""
-    print("\nformat thr   MB   decode tok/s              error   prefill tok/s            error")
-    errors: dict[str, list[float]] = {"decode": [], "prefill": []}
-    for case, rates in zip(found, measured, strict=True):
-        cells = []
-        for phase, ours in (("decode", case.decode), ("prefill", case.prefill)):
-            low, middle, high = (float(np.quantile(rates[phase], q)) for q in (0, 0.5, 1))
-            errors[phase].append(ours / middle - 1)
-            cells.append(
-                f"{ours:6.1f} | {middle:6.1f} [{low:.1f}..{high:.1f}]".ljust(30) + f"{errors[phase][-1]:+7.1%}"
-            )
-        print(f"{case.kind:6} {case.threads:3} {case.file.stat().st_size / 1e6:5.0f}  {'  '.join(cells)}")
-    for phase, values in errors.items():
-        size = np.abs(values)
-        print(f"{phase}: |error| median {np.median(size):.1%}, worst {size.max():.1%} of {len(values)}")
+def show(case: Case) -> dict[str, float]:
+    """Print one line; the errors, predicted / measured - 1, of medians."""
+    errors, cells = {}, []
+    for phase, ours in (("decode", case.decode), ("prefill", case.prefill)):
+        rates = case.measured[phase]
+        own = f"{min(ours):6.1f}..{max(ours):<6.1f}"
+        if not rates:
+            cells.append(f"{own} | took more than {SECONDS} s".ljust(46))
+            continue
+        low, middle, high = (float(np.quantile(rates, q)) for q in (0, 0.5, 1))
+        errors[phase] = float(np.mean(ours)) / middle - 1
+        wall = float(np.median(case.measured[f"{phase} wall"]))
+        told = f"{own} | {middle:6.1f} [{low:.1f}..{high:.1f}] ({wall:.1f})"
+        cells.append(told.ljust(46) + f"{errors[phase]:+7.1%}")
+    load = f"load {os.getloadavg()[0]:.1f}"
+    print(f"{case.kind:6} {case.threads:3} {case.megabytes:5.0f}  {'  '.join(cells)}  {load}", flush=True)
+    return errors
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--target", help="predict by this target (a name or file) instead of the probes")
+    options.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options.add_argument("--quick", action="store_true", help="two formats, one thread")
     options.add_argument("--repeats", type=int, default=3)
     chosen = options.parse_args()
@@ -162,16 +175,22 @@ def main() -> None:
     HOME.mkdir(parents=True, exist_ok=True)
     known = registry()
     kinds = FORMATS[:2] if chosen.quick else FORMATS
-    threads = (1,) if chosen.quick else (1, 2)
+    threads = (1,) if chosen.quick else tuple(chosen.threads)
     (HOME / "shape.json").write_text(json.dumps({**SHAPE, "formats": list(kinds)}))
     child(python, "write", str(HOME), str(HOME / "shape.json"))
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {PACKAGES[0]}")
-    found = cases(kinds, threads, chosen.target, known)
-    job = {"arguments": [c.arguments for c in found], "prompt": PROMPT, "generate": GENERATE, "repeats": chosen.repeats}
-    (HOME / "run.json").write_text(json.dumps(job))
-    measured = child(python, "run", str(HOME / "run.json"))
-    report(found, measured)
-    print(f"load average {os.getloadavg()[0]:.1f} after the runs")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {PACKAGES[0]}, predicted by "
+          f"{chosen.target or 'probes'}")  # fmt: skip
+    print(
+        "format thr   MB  decode tok/s ours | llama.cpp [band]   error   prefill tok/s ours | llama.cpp [band]   error"
+    )
+    found: dict[str, list[float]] = {"decode": [], "prefill": []}
+    for count in threads:
+        for kind in kinds:
+            for phase, error in show(run_case(python, kind, count, chosen.target, chosen.repeats, known)).items():
+                found[phase].append(error)
+    for phase, values in found.items():
+        size = np.abs(values) if values else np.full(1, np.nan)
+        print(f"{phase}: |error| median {np.median(size):.1%}, worst {size.max():.1%} of {len(values)}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,8 @@ def _quantised(values: Any, kind: Any) -> Any:
 
 
 def run_all(path: str) -> list[dict[str, Any]]:
-    """Each argument list in a server of its own, in this process."""
+    """Each argument list in a server of its own, in this process. At one thread a rate is per second of processor time:
+    the wall clock's over the share of the processor that the process got."""
     import xllamacpp
 
     job = json.loads(Path(path).read_text())
@@ -173,19 +175,23 @@ def run_all(path: str) -> list[dict[str, Any]]:
         params.port = 0
         params.n_parallel = 1
         server = xllamacpp.Server(params)
-        rates: dict[str, list[float]] = {"decode": [], "prefill": []}
+        rates: dict[str, list[float]] = {key: [] for key in ("decode", "prefill", "decode wall", "prefill wall")}
         for repeat in range(job["repeats"] + 1):
             tokens = [1, *((300 + 7919 * repeat + 31 * i) % 30000 + 300 for i in range(job["prompt"] - 1))]
             request = {
                 "prompt": tokens, "n_predict": job["generate"], "ignore_eos": True, "temperature": 0.0,
                 "samplers": ["temperature"], "cache_prompt": False, "seed": 1,
             }  # fmt: skip
+            clock, processor = time.perf_counter(), time.process_time()
             answer = server.handle_completions(request)
+            share = (time.process_time() - processor) / (time.perf_counter() - clock)
             answer = json.loads(answer) if isinstance(answer, str | bytes) else answer
             timings = (answer[0] if isinstance(answer, list) else answer)["timings"]
-            if repeat:  # the first warms up
-                rates["decode"].append(timings["predicted_per_second"])
-                rates["prefill"].append(timings["prompt_per_second"])
+            if not repeat:  # the first warms up
+                continue
+            for phase, key in (("decode", "predicted_per_second"), ("prefill", "prompt_per_second")):
+                rates[f"{phase} wall"].append(timings[key])
+                rates[phase].append(timings[key] / (min(share, 1.0) if params.cpuparams.n_threads == 1 else 1.0))
         found.append(rates)
         print(words[2], words[words.index("-t") + 1], rates, file=sys.stderr, flush=True)
         del server

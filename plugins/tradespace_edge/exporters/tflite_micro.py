@@ -26,6 +26,8 @@ EVAL_TENSOR, NODE, TENSOR, SLACK = 24, 64, 112, 512
 """B on a 64-bit machine: TfLiteEvalTensor; NodeAndRegistration; an input or output with its quantisation; the rest."""
 OP_DATA = 112
 """B that a kernel keeps at most besides its per-channel tables (OpDataConv is the largest of the common ones)."""
+ALLOCATION, PLANNED = 32, 40
+"""B on a 64-bit machine while memory is planned: AllocationInfo of a tensor; the greedy planner's record of a buffer."""
 PER_CHANNEL = 8
 """B of multiplier and shift of one output channel."""
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
@@ -37,15 +39,17 @@ _SIZES: Mapping[int, int] = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 8: 8, 9: 
 
 @dataclass(frozen=True)
 class Arena:
-    """B of a network: `head` exact, `tail` at most; operator types in the order of their first use."""
+    """B of a network: `head` exact, `tail` at most, `planning` while the interpreter starts (before the head is used);
+    operator types in the order of their first use."""
 
     head: int
     tail: int
+    planning: int
     operators: tuple[str, ...]
 
     @property
     def total(self) -> int:
-        return _aligned(self.head + self.tail)
+        return _aligned(max(self.head, self.planning) + self.tail)
 
 
 class TFLiteMicro:
@@ -216,7 +220,8 @@ def _arena(model: Any, names: Mapping[int, str], where: str, most: int) -> Arena
         elif not constant and first[tensor] >= 0:
             buffers.append(Buffer(first[tensor], max(first[tensor], last[tensor]), size))
     order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].size, -i))
-    return Arena(plan(buffers, order).peak, _aligned(kept), tuple(dict.fromkeys(types)))
+    planning = ALLOCATION * tensors + PLANNED * len(buffers) + 2 * ALIGN
+    return Arena(plan(buffers, order).peak, _aligned(kept), planning, tuple(dict.fromkeys(types)))
 
 
 def _type(model: Any, names: Mapping[int, str], index: int) -> str:
