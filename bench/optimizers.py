@@ -4,8 +4,8 @@
     python bench/optimizers.py --full     20 seeds, 2,000 and 10,000 evaluations, chains of 24 and 48 (half an hour)
     python bench/optimizers.py --quick    the default problem only
     python bench/optimizers.py --ablations studies/optimizers/ablations.json
-                                          pgsam without each ingredient, 20 seeds, 2,000 evaluations, default problem and
-                                          the eight chains of 24 and 48 (minutes)
+                                          pgsam without each ingredient, 20 seeds, 2,000 evaluations: default problem,
+                                          eight chains of 24 and 48 (minutes)
 
 Problems: the default one (llama-3.2-1b on laptop: energy, latency, loss) and random operator chains (tests/support).
 "cold" is pgsam without the relaxed chain: what it does where no structure is known. All ablations are of "cold".

@@ -27,7 +27,8 @@ def cache_folder() -> Path:
     import platformdirs
 
     digest = hashlib.blake2b(digest_size=6)
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for file in (*sorted(here.glob("*.py")), *sorted((here.parent / "search").glob("*.py"))):
         source = file.read_bytes()
         if file.stem == "columns" or b"@njit" in source:
             digest.update(source)

@@ -138,9 +138,10 @@ def test_cache_folder_follows_the_sources(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_warming_fills_the_cache_that_pricing_uses(tmp_path: Path) -> None:
-    """After `python -m tradespace.costs.warm` a fresh process that prices designs compiles nothing."""
+    """After `tradespace.costs.warm` has compiled it, a fresh process that prices designs compiles nothing."""
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-m", "tradespace.costs.warm"], env=env, check=True, capture_output=True)
+    compiling = "from tradespace.costs.warm import compile_all; compile_all()"
+    subprocess.run([sys.executable, "-c", compiling], env=env, check=True, capture_output=True)
     warm = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")}
     assert warm
     code = """
