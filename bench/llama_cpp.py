@@ -7,7 +7,7 @@
 A Llama-shaped model of 222 M random weights is written as GGUF in every format (ggml's own quantiser). Each plan goes
 through `tradespace export --to llama.cpp`, its command line through llama.cpp's own parser, and llama.cpp runs at what
 the parser understood. The probes run right before and after each run. Rates of llama.cpp differ from run to run, by up
-to 10 % at one thread and 30 % at two: the band is the lowest and highest of the repeats. Nothing is fitted to llama.cpp.
+to 10 % at one thread and 30 % at two: the band is the lowest and highest of the repeats. Nothing is fitted to them.
 
 At one thread rates are per second of processor time, which other work on the machine changes little; the wall clock's
 median stands behind them. At two threads only the wall clock tells, and a busy machine makes the threads wait for each
@@ -180,9 +180,8 @@ def main() -> None:
     child(python, "write", str(HOME), str(HOME / "shape.json"))
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {PACKAGES[0]}, predicted by "
           f"{chosen.target or 'probes'}")  # fmt: skip
-    print(
-        "format thr   MB  decode tok/s ours | llama.cpp [band]   error   prefill tok/s ours | llama.cpp [band]   error"
-    )
+    head = "tok/s: ours | llama.cpp [band] (wall)".ljust(39) + "error"
+    print(f"format thr   MB  decode {head}  prefill {head}")
     found: dict[str, list[float]] = {"decode": [], "prefill": []}
     for count in threads:
         for kind in kinds:

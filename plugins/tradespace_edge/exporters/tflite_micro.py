@@ -27,7 +27,7 @@ EVAL_TENSOR, NODE, TENSOR, SLACK = 24, 64, 112, 512
 OP_DATA = 112
 """B that a kernel keeps at most besides its per-channel tables (OpDataConv is the largest of the common ones)."""
 ALLOCATION, PLANNED = 32, 40
-"""B on a 64-bit machine while memory is planned: AllocationInfo of a tensor; the greedy planner's record of a buffer."""
+"""B on a 64-bit machine while memory is planned: AllocationInfo of a tensor; what the planner keeps of a buffer."""
 PER_CHANNEL = 8
 """B of multiplier and shift of one output channel."""
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
