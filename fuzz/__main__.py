@@ -29,13 +29,14 @@ def main() -> int:
     if unknown or (asked.count is not None and asked.count < 1):
         parser.error(f"unknown reader '{unknown[0]}'" if unknown else "--count is at least 1")
     live = sys.stderr.isatty()
+    start = "\r" if live else ""
     found = 0
     print(f"{'reader':18} {'files':>8} {'workloads':>10} {'refusals':>9} {'contained':>9} {'findings':>8} {'s':>7}")
     for name in asked.names or known:
         target = known[name]
         tally = fuzz(target, asked.count or target.count, asked.seed, _say if live else _quiet)
         counts = f"{tally.files:8,} {tally.workloads:10,} {tally.refusals:9,} {tally.contained:9,}"
-        print(f"\r{name:18} {counts} {len(tally.findings):8,} {tally.seconds:7.1f}")
+        print(f"{start}{name:18} {counts} {len(tally.findings):8,} {tally.seconds:7.1f}")
         for line in tally.findings:
             print(f"    {line}")
         sys.stdout.flush()

@@ -148,8 +148,10 @@ def granitemoehybrid(config: Config, where: str) -> Shape:
         shape["moe"] = {"experts": experts, "active": active, "ffn": shape.pop("ffn", 0), "shared": shared}
     else:
         shape["ffn"] = shared
-    types = _mamba_or_attention(config, shape, where)
-    return {**shape, "layer_types": types, "ssm": _mamba_part(config, shape["hidden"], where, norm=True)}
+    shape["layer_types"] = _mamba_or_attention(config, shape, where)
+    if "mamba2" in shape["layer_types"]:
+        shape["ssm"] = _mamba_part(config, shape["hidden"], where, norm=True)
+    return shape
 
 
 def bamba(config: Config, where: str) -> Shape:

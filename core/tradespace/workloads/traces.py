@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -15,14 +16,17 @@ from tradespace.workloads.request_trace import MAX_REQUESTS, RequestTrace, reque
 from tradespace.workloads.tables_read import SUFFIXES, base_suffix, csv_rows, first_line, json_rows, lines_of
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "arrival": ("timestamp", "arrival", "arrivaltime", "arrivedat", "arrivalts", "time", "ts", "starttime"),
+    "arrival": (
+        "timestamp", "arrival", "arrivaltime", "arrivedat", "arrivalts", "time", "ts", "starttime", "arrivaltimestamp",
+        "arrivaltimens", "arrivalns", "timestampns", "arrivaltimems", "arrivalms", "timestampms",
+    ),
     "prompt": (
         "contexttokens", "prompt", "prompttokens", "promptlen", "promptlength", "inputtokens", "inputlength",
-        "inputlen", "numprefilltokens", "requesttokens", "promptsize",
+        "inputlen", "numprefilltokens", "requesttokens", "promptsize", "inputtoks",
     ),
     "generate": (
         "generatedtokens", "generate", "outputtokens", "outputlength", "outputlen", "numdecodetokens", "responsetokens",
-        "completiontokens", "tokensize", "generationtokens",
+        "completiontokens", "tokensize", "generationtokens", "outputtoks",
     ),
 }  # fmt: skip
 """What each column may be called; case, blanks and underscores do not count."""
@@ -54,16 +58,22 @@ class TraceReader:
         where = str(path)
         check_keys(options, KEYS, f"workload {path.name}")
         name = text(options, "name", where, default=path.name.removesuffix(".gz").rsplit(".", 1)[0])
-        scale = UNITS[word(options, "time_unit", where, known=tuple(UNITS), default="s")]
+        unit = word(options, "time_unit", where, known=tuple(UNITS), default="")
         asked = integer(options, "rows", where, high=MAX_REQUESTS, default=0, low=0)
         if base_suffix(path) not in SUFFIXES:
             raise InputError(f"a trace ends in {', '.join(SUFFIXES)} (or .gz behind it)", where=where)
         with lines_of(path) as lines:
             reading = _json if base_suffix(path) in (".jsonl", ".ndjson") else _csv
             rows, names = reading(lines, _column_map(options.get("columns"), where), where)
+            scale = UNITS[unit or _unit_of(names[0])]
             columns = _columns(islice(rows, asked) if asked else rows, scale, where)
         source = text(options, "source", where, default=f"{path.name}, columns {', '.join(names)}")
         return request_trace(name, *columns, sources={"requests": source, "kind": "measured"})
+
+
+def _unit_of(name: str) -> str:
+    """The unit that the name of a column ends in, seconds where it tells none."""
+    return next((unit for unit in ("ms", "us", "ns") if re.search(f"[_ (]{unit}\\)?$", name.lower())), "s")
 
 
 def _column_map(given: object, where: str) -> dict[str, str]:

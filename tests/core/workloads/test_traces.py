@@ -90,6 +90,19 @@ def test_forms_of_the_same_trace(tmp_path: Path) -> None:
     assert found.arrival.tolist() == [0, 0.5, 2] and found.generate.tolist() == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [("arrival_time_ns,input_toks,output_toks", 1e-9), ("Timestamp,Request tokens,Response tokens", 1.0),
+     ("arrival_timestamp,prompt_size,token_size", 1.0), ("timestamp_ms,input_length,output_length", 1e-3)],
+)  # fmt: skip
+def test_names_that_other_traces_use(tmp_path: Path, header: str, unit: float) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text(f"{header}\n1000,5,6\n4000,7,8\n")
+    found = trace(file)
+    assert found.arrival.tolist() == [0, pytest.approx(3000 * unit)] and found.generate.tolist() == [6, 8]
+    assert trace(file, time_unit="us").duration == pytest.approx(3e-3)
+
+
 def test_columns_are_named_by_the_user(tmp_path: Path) -> None:
     file = tmp_path / "own.csv"
     file.write_text("when,who,in,out\n5,a,10,1\n3,b,20,2\n")
