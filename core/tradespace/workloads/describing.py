@@ -69,6 +69,7 @@ def describe_graph(graph: OperatorGraph, precisions: Mapping[str, Precision]) ->
         "precisions": found_precisions(graph, native, float(weight_bytes)),
         "weight_bytes_in": dict(summary.weight_bytes),
         "substitutes": list(graph.substitutes),
+        "tensors": [{"name": t.name, "type": t.type, "shape": list(t.shape), "bytes": t.bytes} for t in graph.tensors],
     }
 
 

@@ -14,7 +14,7 @@ from tradespace.workloads.decoder import build
 from tradespace.workloads.gguf_header import Header, read_header
 from tradespace.workloads.gguf_shape import ARCHITECTURES, read_shape
 from tradespace.workloads.hf import fit_job, unknown_architecture, with_options
-from tradespace.workloads.operators import OperatorGraph, StoredFormat
+from tradespace.workloads.operators import OperatorGraph, StoredFormat, StoredTensor
 
 TOLERANCE = 1e-3
 """Largest relative difference between the shape's weights and the file's."""
@@ -74,7 +74,8 @@ class GGUFReader:
         _check_parameters(graph, header, layers, where)
         stored = stored_formats(header)
         facts = {**graph.facts, "weight_bytes": sum(row.bytes for row in stored.values())}
-        return replace(graph, facts=facts, stored=stored)
+        tensors = [StoredTensor(t.name, t.type, t.dims[::-1], t.bytes) for t in header.tensors.values()]
+        return replace(graph, facts=facts, stored=stored, tensors=tuple(tensors))
 
 
 _SHAPE = (*CONFIG_KEYS, "native_precision")

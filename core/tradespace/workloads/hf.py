@@ -16,7 +16,7 @@ from tradespace.workloads.checkpoint import Contents, check_parameters, summaris
 from tradespace.workloads.config import CONFIG_KEYS, MAX_LAYERS, Job
 from tradespace.workloads.decoder import build
 from tradespace.workloads.families_hybrid import FAMILIES
-from tradespace.workloads.operators import OperatorGraph
+from tradespace.workloads.operators import OperatorGraph, StoredTensor
 from tradespace.workloads.options import flag
 from tradespace.workloads.safetensors import find_tables
 
@@ -84,7 +84,8 @@ class HFReader:
         if any(key in options for key in CONFIG_KEYS):
             return graph  # no longer the model of the folder
         check_parameters(graph.parameters, contents, where)
-        return _with_contents(graph, contents, config)
+        rows = tuple(StoredTensor(tensor.name, tensor.type, tensor.shape, tensor.bytes) for tensor in tensors)
+        return replace(_with_contents(graph, contents, config), tensors=rows)
 
 
 def _folder(path: Path) -> Path:

@@ -119,6 +119,16 @@ class StoredFormat:
     bytes: float
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor of a model file: its format as the file names it, its shape (rows first), its exact bytes."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class OperatorGraph:
     """What must run for one job.
@@ -136,6 +146,7 @@ class OperatorGraph:
         native_precision: precision the weights are shipped in, None if unknown or not one of ours.
         facts: numbers and words for people (layers, hidden, phase, context ...).
         stored: format -> what the file holds in it, as the file names it; empty where no tensors were seen.
+        tensors: the file's tensors, in its order.
     """
 
     name: str
@@ -150,6 +161,7 @@ class OperatorGraph:
     native_precision: str | None = None
     facts: Mapping[str, float | str] = field(default_factory=dict)
     stored: Mapping[str, StoredFormat] = field(default_factory=dict)
+    tensors: tuple[StoredTensor, ...] = ()
 
     kind = "operator-graph"
 

@@ -233,3 +233,8 @@ def test_formats_are_found_by_their_own_names(ggufs: Any, kind: str, native: str
     assert graph.native_precision == native
     size = registry().load("precisions", native).bytes(1.0 * 320 * 256 + 7 * 256 * 256)
     assert graph.stored[kind].bytes == size and graph.stored[kind].tensors == 8
+    tensors = {tensor.name: tensor for tensor in graph.tensors}
+    assert {(name, tensor.shape) for name, tensor in tensors.items()} == set(shapes.items())
+    assert (
+        tensors["token_embd.weight"].type == kind and sum(t.bytes for t in graph.tensors) == graph.facts["weight_bytes"]
+    )
