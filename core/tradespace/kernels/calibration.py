@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from tradespace.kernels.formats import FORMATS
 from tradespace.kernels.gpu import GPU, find_gpu
 from tradespace.kernels.machine import Machine, this_machine
-from tradespace.kernels.measure import LONG, SHORT, Bench, Probe, Reading, probes
+from tradespace.kernels.measure import Bench, Probe, Reading, probes
 from tradespace.kernels.power import package_power
-from tradespace.kernels.products import WANTED, product_kernel
+from tradespace.kernels.products import WANTED
 
 AGREE = 0.10
 """Two medians this close agree."""
-SECONDS = {"quick": (7.0, 2, 2), "full": (40.0, 6, 3)}
+SECONDS = {"quick": (7.0, 3, 1), "full": (40.0, 8, 2)}
 """Mode -> s after which no further round begins, most rounds, passes of a round."""
 ALIASES = {"int8": "q8_0", "int4": "q4_0"}
 _SPREAD = re.compile(r"spread ([0-9.]+) %")
@@ -104,24 +104,16 @@ def _busy(todo: list[Probe]) -> None:
 def _arrange(
     samples: Mapping[str, list[NDArray[np.float64]]], units: Mapping[str, tuple[str, str]], machine: Machine
 ) -> dict[str, Reading]:
-    raw = {
-        path: Reading(path, units[path][0], np.concatenate(found), units[path][1]) for path, found in samples.items()
-    }
+    raw = {path: Reading(path, units[path][0], tuple(found), units[path][1]) for path, found in samples.items()}
     out: dict[str, Reading] = {}
 
-    def put(
-        path: str, reading: Reading, scale: Callable[[NDArray[np.float64]], Any] | None = None, unit: str = ""
-    ) -> None:
-        values = np.asarray(scale(reading.samples)) if scale else reading.samples
-        out[path] = Reading(path, unit or reading.unit, values, reading.how)
+    def put(path: str, reading: Reading) -> None:
+        out[path] = reading.at(path)
 
     for path, reading in raw.items():
         name = path.split(".")[0]
         crew = name.rsplit("_", 1)[-1]
-        if name.startswith("short"):
-            precision = path.split(".", 1)[1]
-            put(f"devices.cpu.row_{crew}.{precision}", _row(precision, reading, raw[path.replace("short", "stream")]))
-        elif name.startswith("peak"):
+        if name.startswith("peak"):
             if crew == "all" or machine.cores == 1:
                 put(f"devices.cpu.peak.{path.split('.')[1]}", reading)
         elif name.startswith("read"):
@@ -139,38 +131,28 @@ def _arrange(
     if "pass_flag" in raw:
         put("memories.dram.handoff", raw["pass_flag"])
     if machine.cores == 1:
-        out |= {
-            p.replace("_one", "_all"): Reading(p.replace("_one", "_all"), r.unit, r.samples, r.how)
-            for p, r in out.items()
-        }
+        ones = {path: path.replace("_one", "_all") for path in out if "_one" in path}
+        out |= {whole: out[path].at(whole) for path, whole in ones.items()}
     for alias, form in ALIASES.items():
         for path in [p for p in out if p.endswith(f".{form}")]:
             mine = f"{path.removesuffix(form)}{alias}"
-            out.setdefault(mine, Reading(mine, out[path].unit, out[path].samples, out[path].how))
+            out.setdefault(mine, out[path].at(mine))
     return dict(sorted(out.items()))
-
-
-def _row(precision: str, short: Reading, stream: Reading) -> Reading:
-    """s of a row beyond its bytes: what rows of SHORT weights take longer than their bytes at the rate of long ones."""
-    kernel = product_kernel(precision)
-    size = kernel.weight_bytes(32, SHORT) / 32
-    extra = np.maximum(0.0, size / short.samples - size / stream.value)
-    return Reading("", "s", extra, f"{short.how}, beyond the rate of rows of {LONG}")
 
 
 def _storage(raw: Mapping[str, Reading], put: Callable[..., None]) -> None:
     large, small = raw.get("storage.sequential.524288"), raw.get("storage.random.4096")
     if large and small:
         for path in ("memories.storage.bandwidth", "links.storage_dram.bandwidth"):
-            put(path, large, lambda s: 524288 / s, "B/s")
+            put(path, replace(large.at(path, lambda seconds: 524288 / seconds), unit="B/s"))
         put("links.storage_dram.latency", small)
 
 
 def _latencies(raw: Mapping[str, Reading], put: Callable[..., None], machine: Machine) -> None:
     ladder = {int(path.split(".")[1]): reading for path, reading in raw.items() if path.startswith("latency.")}
     if ladder:
-        small = machine.cache(2) or 2**20
-        put("devices.cpu.cache_latency", ladder[min(ladder, key=lambda size: abs(size - small / 2))])
+        inside = [size for size in ladder if size <= (machine.cache(2) or 2**20) // 4]
+        put("devices.cpu.cache_latency", ladder[max(inside, default=min(ladder))])
         put("devices.cpu.memory_latency", ladder[max(ladder)])
 
 
@@ -281,7 +263,7 @@ def _add_gpu(tree: dict[str, Any], found: Calibration) -> None:
         return
 
     def number(key: str, unit: str, how: str) -> dict[str, str]:
-        reading = Reading(key, unit, gpu.samples[key], f"PyTorch on {gpu.name}: {how}")
+        reading = Reading(key, unit, (gpu.samples[key],), f"PyTorch on {gpu.name}: {how}")
         return {"value": show(reading.value, unit, digits=5), "source": source_of(reading, found.date)}
 
     capacity = {"value": show(float(gpu.capacity), "B", digits=6), "source": f"free memory; {found.date}"}

@@ -4,9 +4,10 @@ Everything here is ours. Rates are measured at 1 thread and at all `cores`; betw
 ``t r(1) / (1 + c (t - 1))`` with the contention c that gives r(cores) (the linear term of Gunther's universal
 scalability law, 1993). Times:
 
-- product of m columns: the slower of reading the weights (`stream`, out of every cache) and computing: columns in
-  fours at the rate of many columns (`gemm`), the others each as one pass over cached weights (`cached`); plus `row`
-  for each row of weights, and what the kernel does to the activations first (`prepare`: quantising, tables).
+- product of m columns: the slower of reading the weights and computing, and before it what the kernel does to the
+  activations (`prepare`: quantising, tables). Weights are read out of memory (`stream`), the first 512 of each row at
+  the rate of rows that end there (`short`). Columns compute in fours at the rate of many columns (`gemm`), the others
+  each as one pass over cached weights (`cached`).
 - attention: FLOP over `attention`; everything else: FLOP (or weights read) over `pointwise`. One `dispatch` a kernel.
 
 With `working_set` given, weights that fit into half the `cache` are read at `cached`, those of twice the cache at
@@ -34,7 +35,10 @@ Floats = NDArray[np.float64]
 COLUMNS = 4
 """Columns that share one decoding of the weights, see ``c/blocks.c``."""
 
-RATES: Mapping[str, str] = {"stream": "B/s", "cached": "B/s", "gemm": "FLOP/s", "prepare": "Hz"}
+SHORT = 512
+"""Weights of a row at which `short` is measured."""
+
+RATES: Mapping[str, str] = {"stream": "B/s", "short": "B/s", "cached": "B/s", "gemm": "FLOP/s", "prepare": "Hz"}
 """By-precision rates that a target states as ``<rate>_one`` and ``<rate>_all``."""
 
 
@@ -50,7 +54,6 @@ class CPUKernels:
         "cores": "1",
         **{f"{rate}_one": f"{unit} by precision" for rate, unit in RATES.items()},
         **{f"{rate}_all": f"{unit} or zero by precision" for rate, unit in RATES.items()},
-        **dict.fromkeys(("row_one", "row_all"), "s or zero by precision"),
         **dict.fromkeys(("attention_one", "pointwise_one"), "FLOP/s"),
         **dict.fromkeys(("attention_all", "pointwise_all"), "FLOP/s or zero"),
         **dict.fromkeys(("dispatch_one", "dispatch_all"), "s or zero"),
@@ -96,7 +99,10 @@ def product_time(operators: Operators, device: Device, precision: Precision) -> 
     full = np.floor(m / COLUMNS) * COLUMNS
     compute = 2 * k * n * count * full / between(device, "gemm", name)
     compute = compute + (m - full) * weights / between(device, "cached", name)
-    time = np.maximum(weights / weight_rate(device, name), compute) + n * count * between(device, "row", name)
+    short = np.minimum(1.0, SHORT / np.maximum(k, 1.0)) * max(
+        0.0, 1 / between(device, "short", name) - 1 / between(device, "stream", name)
+    )
+    time = np.maximum(weights * (1 / weight_rate(device, name) + short), compute)
     if device.at("prepare_one", name) is not None:
         time = time + m * k * count / between(device, "prepare", name)
     return np.asarray(time)
@@ -115,7 +121,7 @@ def weight_rate(device: Device, precision: str) -> float:
 def between(device: Device, name: str, precision: str | None = None) -> float:
     """A measured number at the device's number of threads; more threads than cores count as all of them.
 
-    Rates grow as the module says; `row` and `dispatch` are times, and go linearly from one to the other.
+    Rates grow as the module says; `dispatch` is a time and goes linearly from one to the other.
     """
     ends = []
     for end in ("one", "all"):
@@ -128,7 +134,7 @@ def between(device: Device, name: str, precision: str | None = None) -> float:
         return one
     if threads == cores:
         return most
-    if name in ("row", "dispatch"):
+    if name == "dispatch":
         return one + (most - one) * (threads - 1) / (cores - 1)
     contention = (cores * one / most - 1) / (cores - 1)
     return threads * one / max(1e-9, 1 + contention * (threads - 1))

@@ -8,7 +8,7 @@ during which the system gave the processor to somebody else is an outlier, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from tradespace.kernels import threads as pairs
 from tradespace.kernels.build import KernelError
 from tradespace.kernels.contract import TaskKernel
 from tradespace.kernels.decoder import Add, Attention, SiluMul, attention_task
+from tradespace.kernels.device import SHORT
 from tradespace.kernels.machine import Machine
-from tradespace.kernels.memory import zeros
+from tradespace.kernels.memory import aligned, zeros
 from tradespace.kernels.probes import PEAKS, PointerChase, Read, Triad
 from tradespace.kernels.products import WANTED, product_kernel, random_weights
 from tradespace.kernels.running import Task, run_tasks
@@ -31,8 +32,10 @@ MATRIX = 4 * 2**20
 """B of weights of one piece of the streaming measurement: a typical matrix of a small model."""
 LARGE = 128 * 2**20
 """B of weights that no cache holds, unless four times the last one are more."""
-LONG, SHORT = 4096, 768
-"""Weights of a row where the time of a row is told from the time of its bytes."""
+LONG = 4096
+"""Weights of a row of the streaming measurement; `SHORT` ones tell the time of a row from the time of its bytes."""
+READY = 16_384
+"""Activations made ready in one go: enough that the call itself does not count."""
 COLUMNS = 64
 POSITIONS = 512
 """Positions that one token attends to."""
@@ -47,14 +50,19 @@ class Reading:
     Args:
         path: in the target file, or in the report where the file has no place for it.
         unit: SI.
-        samples: all of them, SI.
+        rounds: the samples of each round, SI.
         how: which kernel, on what.
     """
 
     path: str
     unit: str
-    samples: NDArray[np.float64]
+    rounds: tuple[NDArray[np.float64], ...]
     how: str
+
+    @property
+    def samples(self) -> NDArray[np.float64]:
+        """All of them."""
+        return np.concatenate(self.rounds)
 
     @property
     def value(self) -> float:
@@ -62,9 +70,14 @@ class Reading:
 
     @property
     def spread(self) -> float:
-        """Quartile range over the median."""
+        """Quartile range, or the range of the rounds' medians if that is wider, over the median."""
         low, high = np.quantile(self.samples, [0.25, 0.75])
-        return float((high - low) / self.value) if self.value else 0.0
+        middles = [float(np.median(samples)) for samples in self.rounds]
+        return max(float(high - low), max(middles) - min(middles)) / self.value if self.value else 0.0
+
+    def at(self, path: str, scale: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None) -> Reading:
+        """The same under another path, each sample scaled."""
+        return replace(self, path=path, rounds=tuple(map(scale, self.rounds)) if scale else self.rounds)
 
 
 @dataclass(frozen=True)
@@ -128,14 +141,15 @@ def _products(bench: Bench, precision: str) -> Probe:
 
     def measure() -> Samples:
         out: dict[str, NDArray[np.float64]] = {}
+        made = kernel.over(bench.data, 32, _row(bench, READY))
         for crew, threads in bench.crews:
             for name, k in (("stream", LONG), ("short", SHORT)):
-                tasks, prepare, size = _stream(bench, precision, k)
+                tasks, size = _stream(bench, precision, k)
                 seconds = run_tasks(tasks, threads=threads, repeat=bench.passes)
                 out[f"{name}_{crew}.{precision}"] = (size / seconds).ravel()
-            if prepare:
-                seconds = run_tasks(prepare * 20, threads=threads, repeat=bench.passes)
-                out[f"prepare_{crew}.{precision}"] = (LONG / seconds[:, 5:]).ravel()
+            if made.prepare:
+                seconds = run_tasks(made.prepare * 40, threads=threads)
+                out[f"prepare_{crew}.{precision}"] = (READY / seconds[:, 5:]).ravel()
             out[f"cached_{crew}.{precision}"] = _cached_rate(bench, precision, threads)
             out[f"gemm_{crew}.{precision}"] = _gemm_rate(bench, precision, threads)
         return out
@@ -149,26 +163,25 @@ def _row(bench: Bench, k: int) -> NDArray[np.float32]:
     return x
 
 
-def _stream(bench: Bench, precision: str, k: int) -> tuple[list[Task], list[Task], int]:
-    """Products with one matrix after another, the preparation of one, bytes of one."""
+def _stream(bench: Bench, precision: str, k: int) -> tuple[list[Task], int]:
+    """Products with one matrix after another, and the bytes of one."""
     kernel, x = product_kernel(precision), _row(bench, k)
     rows = max(32, MATRIX // kernel.weight_bytes(32, k) * 32)
     size = kernel.weight_bytes(rows, k)
-    first = kernel.over(bench.data, rows, x)
     made = [kernel.over(bench.data[at : at + size], rows, x) for at in range(0, len(bench.data) - size, size + 4096)]
-    return [task for product in made for task in product.multiply], list(first.prepare), size
+    return [task for product in made for task in product.multiply], size
 
 
 def _cached(bench: Bench) -> int:
     """B that stay in the second-level cache of one core."""
-    return min(bench.machine.cache(2) or 2**19, 2**20) // 2
+    return min(bench.machine.cache(2) or 2**19, 2**20) // 4
 
 
 def _cached_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float64]:
     kernel, k = product_kernel(precision), 2048
     rows = max(32, _cached(bench) // kernel.weight_bytes(32, k) * 32)
     product = kernel.over(bench.data, rows, _row(bench, k))
-    seconds = run_tasks(product.multiply, threads=threads, repeat=8 + 4 * bench.passes)[8:]
+    seconds = run_tasks(product.multiply, threads=threads, repeat=32)[8:]
     return np.asarray(product.weight_bytes / seconds).ravel()
 
 
@@ -176,7 +189,7 @@ def _gemm_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float64
     rows, k = 128, 2048
     x = np.repeat(_row(bench, k), COLUMNS, axis=0)
     product = product_kernel(precision).over(bench.data, rows, x)
-    seconds = run_tasks(product.multiply, threads=threads, repeat=4 + 2 * bench.passes)[2:]
+    seconds = run_tasks(product.multiply, threads=threads, repeat=14)[2:]
     return np.asarray(2.0 * rows * k * COLUMNS / seconds).ravel()
 
 
@@ -238,13 +251,14 @@ def _small(bench: Bench) -> Probe:
     def measure() -> Samples:
         out: dict[str, NDArray[np.float64]] = {}
         attention, work = _attention(bench)
-        gate, add = SiluMul().inputs(3 * 8192, bench.rng), Add().inputs(3 * 8192, bench.rng)
+        gate = {name: aligned(array) for name, array in SiluMul().inputs(3 * 8192, bench.rng).items()}
+        add = Add().inputs(3 * 8192, bench.rng)
         both = [*SiluMul().tasks(gate), *Add().tasks(add)]
         flop = SiluMul().work(gate).flop + Add().work(add).flop
         for crew, threads in bench.crews:
             seconds = run_tasks(attention, threads=threads, repeat=bench.passes)
             out[f"attention_{crew}"] = (work / seconds).ravel()
-            seconds = run_tasks(both, threads=threads, repeat=5 + 10 * bench.passes)[5:]
+            seconds = run_tasks(both, threads=threads, repeat=25)[5:]
             out[f"pointwise_{crew}"] = np.asarray(flop / seconds.sum(axis=1))
         return out
 
@@ -273,8 +287,7 @@ def _dispatch(bench: Bench) -> Probe:
     def measure() -> Samples:
         empty = Add().tasks(Add().inputs(3, bench.rng)) * 100
         return {
-            f"dispatch_{crew}": run_tasks(empty, threads=threads, repeat=2 * bench.passes)[1:].ravel()
-            for crew, threads in bench.crews
+            f"dispatch_{crew}": run_tasks(empty, threads=threads, repeat=4)[1:].ravel() for crew, threads in bench.crews
         }
 
     return Probe("kernel calls", units, measure)
@@ -289,7 +302,7 @@ def _peak(bench: Bench, form: str) -> Probe:
 
     def measure() -> Samples:
         try:
-            found = _rates(bench, kernel, 8_192, 4 * bench.passes, "peak")
+            found = _rates(bench, kernel, 8_192, 12, "peak")
         except KernelError:
             return {}  # the processor has no such instructions
         return {f"{path}.{form}": samples for path, samples in found.items()}
