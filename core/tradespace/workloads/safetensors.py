@@ -17,7 +17,9 @@ from tradespace.errors import InputError
 from tradespace.workloads.strict_json import parse
 
 MAX_HEADER = 16 * 1024 * 1024
+MAX_HEADERS = 64 * 1024 * 1024
 MAX_TENSORS = 200_000
+MAX_NAME = 1_000
 MAX_SHARDS = 2_000
 MAX_INDEX = 32 * 1024 * 1024
 INDEX = "model.safetensors.index.json"
@@ -77,6 +79,8 @@ def read_table(path: Path) -> tuple[Tensor, ...]:
 
 def _tensor(name: str, entry: Any, room: int, where: str) -> Tensor:
     place = f"{where}: {name[:80]}"
+    if len(name) > MAX_NAME:
+        raise InputError(f"a tensor's name has at most {MAX_NAME} characters", value=len(name), where=place)
     if not isinstance(entry, dict):
         raise InputError("a tensor is described by an object", value=type(entry).__name__, where=place)
     kind: Any = entry.get("dtype")
@@ -133,6 +137,7 @@ def _sharded(folder: Path) -> tuple[tuple[Tensor, ...], str]:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         return (), f"{len(missing)} of {len(names)} safetensors files are missing (first: {missing[0][:80]})"
+    _check_headers([folder / name for name in names], str(index))
     found: dict[str, Tensor] = {}
     for name in names:
         for tensor in read_table(folder / name):
@@ -142,3 +147,17 @@ def _sharded(folder: Path) -> tuple[tuple[Tensor, ...], str]:
         if len(found) > MAX_TENSORS:
             raise InputError(f"a model has at most {MAX_TENSORS} tensors", where=str(index))
     return tuple(found.values()), ""
+
+
+def _check_headers(files: list[Path], where: str) -> None:
+    """Refuse headers that are too large together, before any is read."""
+    total = 0
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                total += int.from_bytes(file.read(8), "little")
+        except OSError as error:
+            raise InputError("the file can be read", value=error.strerror, where=str(path)) from None
+    if total > MAX_HEADERS:
+        rule = f"the headers of a model have at most {MAX_HEADERS >> 20} MiB together"
+        raise InputError(rule, value=f"{total} bytes", where=where)

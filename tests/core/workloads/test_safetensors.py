@@ -82,6 +82,16 @@ def test_shards_lie_beside_their_index(tmp_path: Path, name: str) -> None:
         find_tables(tmp_path)
 
 
+def test_headers_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradespace.workloads.safetensors.MAX_HEADERS", 300)
+    names = [f"m-{i}.safetensors" for i in range(5)]
+    for name in names:
+        write_safetensors(tmp_path / name, {name: (2, 2)})
+    (tmp_path / INDEX).write_text(json.dumps({"weight_map": {name: name for name in names}}))
+    with pytest.raises(InputError, match="together"):
+        find_tables(tmp_path)
+
+
 def test_json_that_would_fill_the_memory_is_refused_uncounted() -> None:
     with pytest.raises(InputError, match="at most 1000 values"):
         parse(b'{"a": [' + b"[]," * 2000 + b"1]}", "bomb", values=1000)
