@@ -22,6 +22,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,19 +73,25 @@ def child(python: Path, *words: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def rate(name: str, size: int, threads: int, repeat: int, known: Registry) -> tuple[float, float]:
+    """FLOP/s and B/s of a native kernel: per second of processor time at one thread, else by the median of runs."""
+    from tradespace.kernels.running import run_tasks
+
+    kernel = known.load("kernels", name)()
+    inputs = kernel.inputs(size, np.random.Generator(np.random.Philox(1)))
+    tasks, work = kernel.tasks(inputs), kernel.work(inputs)
+    run_tasks(tasks, threads=threads, repeat=2)
+    start = time.process_time()
+    seconds = run_tasks(tasks, threads=threads, repeat=repeat).sum(axis=1)
+    one = (time.process_time() - start) / repeat if threads == 1 else float(np.median(seconds))
+    return work.flop / one, work.bytes / one
+
+
 def probed_target(threads: int, kind: str, known: Registry) -> dict[str, Any]:
     """A machine as the native kernels measure it: bandwidth out of cache, arithmetic of the format within it."""
-    from tradespace.kernels.timing import time_kernel
-
-    rng = np.random.Generator(np.random.Philox(1))
-
-    def timing(name: str, size: int, repetitions: int) -> Any:
-        kernel = known.load("kernels", name)()
-        return time_kernel(kernel, kernel.inputs(size, rng), threads=threads, repetitions=repetitions)
-
-    bandwidth = timing("read", 32 << 20, 9).bandwidth
-    peaks = {"fp16": timing("gemv-fp16", 64 << 10, 99).flops}
-    peaks[known.load("precisions", kind).compute] = timing(f"gemv-{kind}", 64 << 10, 99).flops
+    bandwidth = rate("read", 32 << 20, threads, 9, known)[1]
+    peaks = {"fp16": rate("gemv-fp16", 64 << 10, threads, 99, known)[0]}
+    peaks[known.load("precisions", kind).compute] = rate(f"gemv-{kind}", 64 << 10, threads, 99, known)[0]
     source = f"measured here with {threads} thread{'s' if threads > 1 else ''}"
     return {
         "source": source,
