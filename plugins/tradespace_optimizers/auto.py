@@ -9,7 +9,8 @@ The rules, first match wins; the measurements behind them are in studies/optimiz
 4. Only Real variables: a library's evolutionary algorithms by the number of objectives, in relay with a local search.
 5. Equally long choices without declared structure: learned_chain, which tests for structure and goes on as pgsam.
 6. Orders, with designs enough to learn from: ants (rl_aco), except for one objective over assignments too.
-7. Everything else (mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
+7. Four choices among numbers or more: nas_evolution, since pgsam is better or far behind there, by chance.
+8. Everything else (mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tradespace.costs.schedules_structure import MINIMISED
-from tradespace.designs import Designs, Real
+from tradespace.designs import Choice, Designs, Real, Space
 from tradespace.problem import Scores
 from tradespace.search.contract import Optimizer, SearchView
 from tradespace_optimizers.supports import Supports
 
 Rng = np.random.Generator
 
+_MANY = 4  # variables
 _ORDERED = 1500  # designs from which ants that learn orders overtake pgsam
 _ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
 
@@ -122,6 +124,8 @@ def _unstructured(view: SearchView) -> Chosen:
         enough = (view.evaluations or _ENUMERABLE) >= _ORDERED
         if enough and view.suggestions is None and (len(view.objectives) > 1 or "Choice" not in kinds):
             return Chosen("rl_aco", "orders and no declared structure", lambda: _ants(view))
+    if _knobs(view.space):
+        return Chosen("nas_evolution", "many choices among numbers", lambda: _evolution(view))
     seeded = " and suggested plans" if view.suggestions is not None else ""
     return Chosen("pgsam", f"variables of kind {', '.join(sorted(kinds))}{seeded}", lambda: _pgsam(view))
 
@@ -136,6 +140,19 @@ def _scheduled(view: SearchView) -> Any:
     from tradespace_optimizers.schedule_search import ScheduleSearch
 
     return ScheduleSearch(view, ScheduleSearch.Options())
+
+
+def _knobs(space: Space) -> bool:
+    """Whether there are only choices, and three quarters of them are among numbers: widths, kernels, sizes."""
+    choices = [v for v in space.variables if isinstance(v, Choice)]
+    numbers = sum(all(isinstance(o, int | float) for o in v.options) for v in choices)
+    return len(choices) == len(space.variables) >= _MANY and numbers >= 0.75 * len(choices)
+
+
+def _evolution(view: SearchView) -> Any:
+    from tradespace_optimizers.nas_evolution import NASEvolution
+
+    return NASEvolution(view, NASEvolution.Options())
 
 
 def _ants(view: SearchView) -> Any:

@@ -95,6 +95,13 @@ def test_black_boxes_go_by_their_variables() -> None:
     assert _choice(Distances(Space(Permutation("order", 30))), ["distance0"])[0] == "rl_aco"
 
 
+def test_choices_among_numbers_are_evolved() -> None:
+    knobs = Distances(Space(*(Choice(f"knob{i}", (1, 2, 4, 8)) for i in range(12))))
+    assert _choice(knobs, ["distance0", "distance1"])[0] == "nas_evolution"
+    named = Distances(Space(*(Choice(f"knob{i}", ("a", "b", "c", "d")) for i in range(12))))
+    assert _choice(named, ["distance0", "distance1"])[0] == "pgsam"
+
+
 def test_a_space_no_larger_than_the_budget_is_priced_whole() -> None:
     small = Distances(Space(Choice("a", ("x", "y"), 5), Integer("n", 1, 4)))
     assert _choice(small, ["distance0"], 128)[0] == "exhaustive"
