@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from tradespace.errors import TradespaceError
@@ -32,7 +33,12 @@ CONTENTS: Mapping[str, bytes] = {
     "magic only": b"GGUF",
     "absurd counts": b"GGUF" + (3).to_bytes(4, "little") + b"\xff" * 16,
     "not UTF-8": b'{"model_type": "\xff\xfe"}',
+    "another JSON": b'{"answer": 42, "items": [1, 2, 3]}',
+    "a table": b"a,b,c\n1,2,3\n",
 }
+
+MUTATED_BYTES = 1 << 18
+MUTATIONS = 40
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,9 @@ def describes_itself(subject: ReaderSubject) -> None:
         value = getattr(subject.reader, key, None)
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             fail(f"{key} is {value!r}")
+    rank = getattr(subject.reader, "priority", 0)
+    if not isinstance(rank, int) or isinstance(rank, bool):
+        fail(f"priority is {rank!r}, not a whole number")
 
 
 def recognising_never_raises(subject: ReaderSubject) -> None:
@@ -123,6 +132,28 @@ def good_files_are_read(subject: ReaderSubject) -> None:
             fail(f"{path} became no workload")
 
 
+def mutated_files_are_read_or_refused(subject: ReaderSubject) -> None:
+    """Good files with bytes cut off or changed become workloads or a TradespaceError, never another error."""
+    files = [path for path in subject.good if path.is_file() and path.stat().st_size <= MUTATED_BYTES]
+    if not files:
+        not_applicable("no small good file was given")
+    random = Random(1)
+    with tempfile.TemporaryDirectory(prefix="tradespace-reader-kit-") as name:
+        for path in files:
+            for _ in range(MUTATIONS):
+                data = bytearray(path.read_bytes())
+                if random.random() < 0.3:
+                    del data[random.randrange(len(data) + 1) :]
+                for _ in range(random.choice((0, 1, 4, 16)) if data else 0):
+                    data[random.randrange(len(data))] = random.choice(
+                        (0, 0x22, 0x5B, 0x7F, 0xFF, random.randrange(256))
+                    )
+                mutated = Path(name) / path.name
+                mutated.write_bytes(data)
+                if subject.reader.recognises(mutated):
+                    _refuses(subject.reader.read, mutated, {})
+
+
 def unknown_options_are_refused(subject: ReaderSubject) -> None:
     """An option it does not know is refused by a TradespaceError."""
     if not subject.good:
@@ -142,6 +173,7 @@ KIT: Kit[ReaderSubject] = Kit(
         does_not_claim_everything,
         damaged_files_are_refused,
         good_files_are_read,
+        mutated_files_are_read_or_refused,
         unknown_options_are_refused,
     ),
 )

@@ -51,7 +51,7 @@ def good(tmp_path: Path) -> list[Path]:
 def test_an_honest_reader_passes(good: list[Path]) -> None:
     report = check_reader(Honest(), good=good)
     assert report.passed and all(check.outcome == "passed" for check in report.checks), str(report)
-    assert "2 not applicable" in check_reader(Honest()).summary
+    assert "3 not applicable" in check_reader(Honest()).summary
 
 
 class Nameless(Honest):
@@ -91,17 +91,32 @@ class Picky(Honest):
         return False
 
 
+class Unranked(Honest):
+    priority = "high"
+
+
+class Fragile(Honest):
+    """Trusts a file that begins well."""
+
+    def read(self, path: Path, options: Mapping[str, Any]) -> Any:
+        data = path.read_bytes()
+        if data.startswith(b'{"requests"'):
+            data.decode("ascii")
+        return super().read(path, options)
+
+
 class TakesOptions(Honest):
     def read(self, path: Path, options: Mapping[str, Any]) -> Any:
         return super().read(path, {})
 
 
 MUTANTS = {
-    "describes_itself": (Nameless,),
+    "describes_itself": (Nameless, Unranked),
     "recognising_never_raises": (Opens, Truthy),
     "does_not_claim_everything": (Greedy,),
     "damaged_files_are_refused": (Trusting, Guesses),
     "good_files_are_read": (Picky, Guesses),
+    "mutated_files_are_read_or_refused": (Fragile,),
     "unknown_options_are_refused": (TakesOptions,),
 }
 
