@@ -177,3 +177,42 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     file.write_text(text, encoding="utf-8", errors="surrogatepass")
     with contextlib.suppress(TradespaceError):  # anything else would be a crash
         assert load(file).operators
+
+
+def test_the_workload_file_is_the_file_of_its_path(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_text(TOY_YAML)
+    found = load({"extends": "file", "path": str(tmp_path / "toy.yaml"), "layers": 3})
+    assert found.facts["layers"] == 3
+    for ref in ("file", {"extends": "file"}, {"extends": "file", "path": ""}, {"extends": "file", "path": 7}):
+        with pytest.raises(InputError, match="needs a 'path'"):
+            load(ref)
+
+
+RANKED = """
+from tradespace.hookspecs import hookimpl
+
+@hookimpl
+def tradespace_readers():
+    return {"a-greedy": "ranked:Greedy", "z-sure": "ranked:Sure"}
+
+class Greedy:
+    name, reads = "a-greedy", "anything"
+    priority = -1
+    def recognises(self, path):
+        return path.suffix == ".ranked"
+    def read(self, path, options):
+        raise RuntimeError("asked first")
+
+class Sure(Greedy):
+    name, priority = "z-sure", 20
+    def read(self, path, options):
+        from tradespace.workloads.request_trace import request_trace
+        return request_trace("sure", [0], [1], [1], sources={})
+"""
+
+
+def test_the_reader_of_highest_priority_is_asked_first(tmp_path: Path) -> None:
+    (tmp_path / "ranked.py").write_text(RANKED)
+    (tmp_path / "x.ranked").write_text("")
+    found = load_workload(tmp_path / "x.ranked", Registry.discover([tmp_path / "ranked.py"]))
+    assert found.name == "sure"
