@@ -30,6 +30,8 @@ from tradespace_optimizers.supports import Supports
 Rng = np.random.Generator
 
 _MANY = 4  # variables
+_HURRY = 3.0  # seconds
+_SMS = 3  # objectives up to which hypervolume contributions are cheap
 _ORDERED = 1500  # designs from which ants that learn orders overtake pgsam
 _ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
 
@@ -109,7 +111,20 @@ def _continuous(view: SearchView) -> Chosen:
 
     count = len(view.objectives)
     why = f"real variables, {count} objective{'s' if count > 1 else ''}"
+    if view.seconds is not None and view.seconds <= _HURRY:
+        return _hurried(view, f"{why}, {view.seconds:g} seconds")
     return Chosen("pymoo in relay with a local search", why, lambda: by_numbers(view))
+
+
+def _hurried(view: SearchView, why: str) -> Chosen:
+    """What proposes a design in a tenth of a millisecond: a relay takes several times as long."""
+    from tradespace_optimizers import pymoo_family as family
+
+    if len(view.objectives) < _SMS:
+        return Chosen("pgsam", why, lambda: _pgsam(view))
+    if len(view.objectives) == _SMS:
+        return Chosen("sms_emoa", why, lambda: family.SMSEMOA(view, family.GeneticOptions(homogeneous=True)))
+    return Chosen("nsga3", why, lambda: family.NSGA3(view, family.DirectionOptions(homogeneous=True)))
 
 
 def _unstructured(view: SearchView) -> Chosen:

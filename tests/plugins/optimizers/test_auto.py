@@ -44,8 +44,10 @@ class Spheres:
         return {m.name: ((x - 0.1 * k) ** 2).sum(axis=1) for k, m in enumerate(self.metrics)}
 
 
-def _choice(evaluator: object, goals: list[str], evaluations: int | None = 2000) -> tuple[str, str]:
-    chosen = choose(view_of(Problem.of(evaluator, goals), Budget(evaluations, 1.0)))  # type: ignore[arg-type]
+def _choice(
+    evaluator: object, goals: list[str], evaluations: int | None = 2000, seconds: float | None = None
+) -> tuple[str, str]:
+    chosen = choose(view_of(Problem.of(evaluator, goals), Budget(evaluations, seconds)))  # type: ignore[arg-type]
     return chosen.name, chosen.why
 
 
@@ -88,6 +90,8 @@ def test_black_boxes_go_by_their_variables() -> None:
     for count in (1, 2, 3, 5):
         name, why = _choice(Spheres(count), [f"f{m}" for m in range(count)])
         assert "relay" in name and f"{count} objective" in why
+    by_clock = [_choice(Spheres(m), [f"f{k}" for k in range(m)], None, 1.0)[0] for m in (2, 3, 4)]
+    assert by_clock == ["pgsam", "sms_emoa", "nsga3"]
     orders = Distances(Space(Choice("a", ("x", "y"), 4), Permutation("order", 30)))
     assert _choice(orders, ["distance0", "distance1"])[0] == "rl_aco"
     assert _choice(orders, ["distance0", "distance1"], 500) == ("pgsam", "variables of kind Choice, Permutation")
