@@ -7,7 +7,7 @@ and 4. Activations become tables of 16 signed sums of four, weights are indices 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -149,6 +149,25 @@ class Lookup:
         m = max(1, int(weights / k) // self.rows) * self.rows
         w = rng.standard_normal((m, k), dtype=np.float32)
         return self.prepare(w, rng.standard_normal((self.batch, k), dtype=np.float32))
+
+    def awkward(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
+        """Equal codes, zeros, outliers, tiny and huge activations, columns that end within a tile."""
+        k = 3 * max(self.weight_group, self.table_group, 128)
+        for label, byte in (("all bits set", 255), ("no bits set", 0)):
+            found = dict(self.shaped(self.rows, k, rng))
+            found["planes"][:] = byte
+            yield label, found
+        for label, factor in (("zeros", 0.0), ("tiny", 1e-30), ("huge", 1e30)):
+            found = dict(self.shaped(self.rows, k, rng))
+            yield label, {**found, "x": aligned(found["x"] * np.float32(factor))}
+        for label, value in (("one outlier", 1e4), ("one sign", 0.0)):
+            found = dict(self.shaped(self.rows, k, rng))
+            x = np.abs(found["x"]) if value == 0 else found["x"]
+            x[:, 1] += value
+            yield label, {**found, "x": aligned(x)}
+        for columns in range(self.weight_group, 4 * self.weight_group, self.weight_group):
+            if self.table_group == 0 or columns % (4 * self.chunk) == 0:
+                yield f"{columns} columns", self.shaped(self.rows, columns, rng)
 
     # -- the contract of a kernel ------------------------------------------------------------------------------------
 

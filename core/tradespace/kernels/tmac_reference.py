@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from tradespace.kernels.contract import Arrays
     from tradespace.kernels.tmac import Lookup
 
+LEAST = np.float32(1e-35)
+"""Activations below count as 0: the inverse of their scale would overflow."""
+
 SIGNS = np.array([[1 if entry >> j & 1 else -1 for j in range(4)] for entry in range(16)], np.float32)
 """(16, 4) signs of the four activations in each table entry."""
 
@@ -51,7 +54,7 @@ def tables(kernel: Lookup, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any],
     size = pairwise(np.abs(quads)) if kernel.tables == "int8" else np.abs(quads).max(axis=1)
     largest = np.maximum.reduceat(size, starts).repeat(np.diff([*starts, len(quads)]))
     step = (largest / np.float32(127)).astype(np.float64)
-    inverse = np.divide(127, largest, out=np.zeros_like(largest), where=largest > 0)
+    inverse = np.divide(127, largest, out=np.zeros_like(largest), where=largest > LEAST)
     if kernel.tables == "int8":
         sums = pairwise(quads[:, None, :] * SIGNS)
         return np.rint(sums * inverse[:, None]).astype(np.int64), step, x.astype(np.float64)

@@ -83,6 +83,15 @@ def test_planes_unpack_to_the_codes(bits: int, layout: str) -> None:
     assert np.array_equal(codes_of(unpack(planes, kernel, 64, 640)), codes)
 
 
+@pytest.mark.parametrize("tables", ["int8", "int16"])
+@pytest.mark.parametrize("size", [0.0, 1e-44, 1e-38, 1e-30])
+def test_activations_near_zero_stay_finite(size: float, tables: str) -> None:
+    kernel = Lookup(bits=2, tables=tables)
+    x = np.full((1, 64), size, np.float32)
+    got = kernel.run(kernel.prepare(RNG.standard_normal((32, 64), dtype=np.float32), x))
+    assert np.isfinite(got).all() and np.abs(got).max() <= 1e3 * size
+
+
 def test_threads_do_not_change_a_bit() -> None:
     kernel = Lookup(bits=3, batch=3)
     inputs = kernel.shaped(200, 512, RNG)
