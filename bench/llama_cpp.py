@@ -11,8 +11,10 @@ to 10 % at one thread and 30 % at two: the band is the lowest and highest of the
 
 At one thread rates are per second of processor time, which other work on the machine changes little; the wall clock's
 median stands behind them. At two threads only the wall clock tells, and a busy machine makes the threads wait for each
-other. Needs the package xllamacpp, which is installed into out/venvs/llama on first use; without it the bench says so
-and ends.
+other. Prefill is priced at the rate of the format's GEMV, the only native kernel of most formats: llama.cpp's GEMM
+reads a weight once for many tokens and is about twice as fast.
+
+Needs the package xllamacpp, which is installed into out/venvs/llama on first use; without it the bench says so.
 """
 
 from __future__ import annotations
