@@ -5,11 +5,9 @@ All constants, moves and the form of the momentum are ours. Many chains anneal a
 direction through the normalised objectives. Non-dominated designs go to an archive, to which chains return; moves
 remember what they gained; temperatures fall geometrically over the budget and rise when the archive stands still.
 
-What each part is worth, without the warm start (bench/optimizers.py, 20 seeds, Wilcoxon with Holm; first the default
-problem at 2,000 and 10,000 designs, then the mean over it and four chains at 2,000): momentum +0.0016 (p 0.02),
-+0.0001 (p 0.01), +0.014; archive guidance +0.006, +0.0015, +0.016; block moves +0.008, +0.003, +0.004. Annealing
-against pure descent is neutral but for capped chains (+0.009, p 0.04), and reheating never starts while the archive
-still grows, which is nearly always. NSGA-II with the same plain designs first: -0.024, -0.015, -0.063.
+What each part is worth is measured by ``bench/optimizers.py --ablations`` and told in docs/optimizers.md: momentum and
+guidance carry the search; annealing against pure descent is neutral, and reheating never starts while the archive still
+grows, which is nearly always.
 """
 
 from __future__ import annotations
