@@ -70,11 +70,6 @@ def _passes(found: Formats) -> dict[str, Any]:
             raise CannotExport("Olive's model builder computes int4 models in fp16", value="bf16")
     if found.bits != 8:
         return {"builder": builder}
-    if found.table:
-        raise CannotExport(
-            "Olive quantises the table with the other layers only to 4 bits", value="int8", where="block 'embed'",
-            remedy="Keep it in fp16.",
-        )  # fmt: skip
     quantize = {
         "type": "OnnxBlockWiseRtnQuantization", "bits": 8, "block_size": BLOCK, "is_symmetric": True,
         "nodes_to_exclude": [*excluded, TABLE_NODE],

@@ -102,6 +102,11 @@ def formats(subject: Subject, blocks: Mapping[str, Entry], tool: str) -> Formats
         own = BITS.get(blocks[name].precision, 0) if name in blocks else bits
         if own not in (0, bits):
             raise CannotExport(f"{tool} quantises to one number of bits", value=own, where=f"block '{name}'")
+    if bits == 8 and _quantised(blocks, EMBED):
+        raise CannotExport(
+            f"{tool} quantises an embedding table to 4 bits only", value=blocks[EMBED].precision,
+            where="block 'embed'", remedy="Keep it in fp16.",
+        )  # fmt: skip
     if bits and "conv" in subject.workload.operators.kind:
         raise CannotExport("the block quantiser takes products, no convolutions", value=base.precision,
                            remedy="Quantise the file beforehand and search with that file.")  # fmt: skip

@@ -54,6 +54,7 @@ def test_the_block_quantiser_gets_the_plans_format(tmp_path: Path):
     [
         (blocks(("cpu", 18)), ["fp16", *blocks(("int4", 8), ("int8", 8)), "fp16"], {}, "block '8'"),
         (blocks(("cpu", 18)), ["int8", *blocks(("int4", 16)), "fp16"], {}, "block 'embed'"),
+        (blocks(("cpu", 18)), blocks(("int8", 18)), {}, "4 bits only"),
         (blocks(("igpu", 9), ("npu", 9)), blocks(("fp16", 18)), {}, "two devices use OpenVINO"),
         (blocks(("cpu", 18)), W4, {"device.cpu": "NoSuchProvider"}, "no such execution provider"),
         (blocks(("cpu", 18)), W4, {"threads": "0"}, "threads"),
