@@ -57,7 +57,7 @@ def calibrate(
 
 def document(found: Calibration, path: str | None, changes: list[Change]) -> dict[str, Any]:
     """The JSON document of a calibration."""
-    from tradespace.kernels.calibration import source_of
+    from tradespace.kernels.calibration import explained, source_of
 
     machine = found.machine
     return {
@@ -81,6 +81,7 @@ def document(found: Calibration, path: str | None, changes: list[Change]) -> dic
              "spread": c.spread, "verdict": c.verdict}
             for c in changes
         ],
+        "explanation": explained(changes),
         "files": {"target": path} if path else {},
     }  # fmt: skip
 
@@ -148,6 +149,7 @@ def _show_changes(found: Calibration, changes: list[Change], earlier: str) -> No
     from collections import Counter
 
     from tradespace.cli.printing import print_heading, print_table
+    from tradespace.kernels.calibration import explained
     from tradespace.units import format as show
 
     count = Counter(change.verdict for change in changes)
@@ -164,6 +166,9 @@ def _show_changes(found: Calibration, changes: list[Change], earlier: str) -> No
         print_table(
             ("number", "before", "now", "ratio", "spreads", "verdict"), rows, numeric=("before", "now", "ratio")
         )
+    why = explained(changes)
+    if why is not None:
+        print_heading(why)
     load = ", ".join(map(str, found.load))
     print_heading(f"agreement within 10 %, or within both spreads together; load of the system {load or 'unknown'}")
 

@@ -1,8 +1,9 @@
 """What calibration measures: probes that return samples in SI units, each under the path of the number it is about.
 
 A probe is called several times over a calibration, so that what changes slowly on a shared machine shows in the spread
-of a number instead of in the difference between two calibrations. Times are of pieces of about a millisecond: a piece
-during which the system gave the processor to somebody else is an outlier, and the median does not see it.
+of a number instead of in the difference between two calibrations. Times are by the processor clock (`run_tasks`): what
+the system gave to other processes meanwhile is not in them, but what these took of caches and memory is. Barriers are
+measured by the wall clock, as `dispatch`.
 """
 
 from __future__ import annotations
@@ -124,6 +125,11 @@ def probes(bench: Bench, *, full: bool) -> list[Probe]:
     return found
 
 
+def _run(tasks: Sequence[Task], threads: int = 1, repeat: int = 1) -> NDArray[np.float64]:
+    """(repeat, tasks) s by the processor clock."""
+    return run_tasks(tasks, threads=threads, repeat=repeat, clock="processor")
+
+
 # -- products with weights
 
 
@@ -145,10 +151,10 @@ def _products(bench: Bench, precision: str) -> Probe:
         for crew, threads in bench.crews:
             for name, k in (("stream", LONG), ("short", SHORT)):
                 tasks, size = _stream(bench, precision, k)
-                seconds = run_tasks(tasks, threads=threads, repeat=bench.passes)
+                seconds = _run(tasks, threads, bench.passes)
                 out[f"{name}_{crew}.{precision}"] = (size / seconds).ravel()
             if made.prepare:
-                seconds = run_tasks(made.prepare * 40, threads=threads)
+                seconds = _run(made.prepare * 40, threads)
                 out[f"prepare_{crew}.{precision}"] = (READY / seconds[:, 5:]).ravel()
             out[f"cached_{crew}.{precision}"] = _cached_rate(bench, precision, threads)
             out[f"gemm_{crew}.{precision}"] = _gemm_rate(bench, precision, threads)
@@ -181,7 +187,7 @@ def _cached_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float
     kernel, k = product_kernel(precision), 2048
     rows = max(32, _cached(bench) // kernel.weight_bytes(32, k) * 32)
     product = kernel.over(bench.data, rows, _row(bench, k))
-    seconds = run_tasks(product.multiply, threads=threads, repeat=32)[8:]
+    seconds = _run(product.multiply, threads, 32)[8:]
     return np.asarray(product.weight_bytes / seconds).ravel()
 
 
@@ -189,7 +195,7 @@ def _gemm_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float64
     rows, k = 128, 2048
     x = np.repeat(_row(bench, k), COLUMNS, axis=0)
     product = product_kernel(precision).over(bench.data, rows, x)
-    seconds = run_tasks(product.multiply, threads=threads, repeat=14)[2:]
+    seconds = _run(product.multiply, threads, 14)[2:]
     return np.asarray(2.0 * rows * k * COLUMNS / seconds).ravel()
 
 
@@ -202,7 +208,7 @@ def _rates(bench: Bench, kernel: TaskKernel, size: int, repeat: int, key: str) -
     amount = work.bytes if key in ("read", "triad") else work.flop
     out = {}
     for crew, threads in bench.crews:
-        seconds = run_tasks(kernel.tasks(inputs), threads=threads, repeat=2 + repeat)[2:].sum(axis=1)
+        seconds = _run(kernel.tasks(inputs), threads, 2 + repeat)[2:].sum(axis=1)
         out[f"{key}_{crew}"] = np.asarray(amount / seconds)
     return out
 
@@ -221,10 +227,7 @@ def _memory(bench: Bench) -> Probe:
         pages = [floats[at : at + size].reshape(-1, Read.page) for at in range(0, floats.size - size + 1, size)]
         outs = [zeros(len(page)) for page in pages]
         tasks = [t for x, y in zip(pages, outs, strict=True) for t in Read().tasks({"x": x, "out": y})]
-        found = {
-            f"read_{crew}": (MATRIX / run_tasks(tasks, threads=threads, repeat=bench.passes)).ravel()
-            for crew, threads in bench.crews
-        }
+        found = {f"read_{crew}": (MATRIX / _run(tasks, threads, bench.passes)).ravel() for crew, threads in bench.crews}
         third = floats.size // 3 // size * size
         a, b, c = zeros(third), floats[:third], floats[third : 2 * third]
         cuts = range(0, third, size)
@@ -232,7 +235,7 @@ def _memory(bench: Bench) -> Probe:
             t for i in cuts for t in Triad().tasks({n: v[i : i + size] for n, v in zip("abc", (a, b, c), strict=True)})
         ]
         for crew, threads in bench.crews:
-            found[f"triad_{crew}"] = (12.0 * size / run_tasks(triads, threads=threads, repeat=bench.passes)).ravel()
+            found[f"triad_{crew}"] = (12.0 * size / _run(triads, threads, bench.passes)).ravel()
         return found
 
     return Probe("memory bandwidth", units, measure)
@@ -256,9 +259,9 @@ def _small(bench: Bench) -> Probe:
         both = [*SiluMul().tasks(gate), *Add().tasks(add)]
         flop = SiluMul().work(gate).flop + Add().work(add).flop
         for crew, threads in bench.crews:
-            seconds = run_tasks(attention, threads=threads, repeat=bench.passes)
+            seconds = _run(attention, threads, bench.passes)
             out[f"attention_{crew}"] = (work / seconds).ravel()
-            seconds = run_tasks(both, threads=threads, repeat=25)[5:]
+            seconds = _run(both, threads, 25)[5:]
             out[f"pointwise_{crew}"] = np.asarray(flop / seconds.sum(axis=1))
         return out
 
@@ -344,7 +347,7 @@ def _ladder(bench: Bench, sizes: Sequence[int]) -> Probe:
             (task,) = kernel.tasks(inputs)
             steps = min(task.rows, 4096)  # a piece of the cycle, a millisecond at most even out of memory
             pieces = [_from(task, inputs, int(start), steps) for start in inputs["order"][:: max(1, lines // 8)][:8]]
-            seconds = run_tasks([task, *pieces] if task.rows <= 1 << 16 else pieces)
+            seconds = _run([task, *pieces] if task.rows <= 1 << 16 else pieces)
             out[f"latency.{size}"] = (seconds[0, -len(pieces) :] / steps).ravel()
         return out
 

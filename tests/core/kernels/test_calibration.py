@@ -13,7 +13,7 @@ import yaml
 from tradespace.cli.main import main
 from tradespace.errors import InputError
 from tradespace.kernels import calibration, measure
-from tradespace.kernels.calibration import Calibration, Change, compare, target_text
+from tradespace.kernels.calibration import Calibration, Change, compare, explained, target_text
 from tradespace.kernels.device import CPUKernels, between, product_time, weight_rate
 from tradespace.kernels.machine import Machine
 from tradespace.kernels.measure import Bench, Reading, probes
@@ -87,6 +87,15 @@ def test_rounds_that_differ_widen_the_spread() -> None:
     drifting = Reading("x", "s", (np.array([1.0, 1.0, 1.0, 1.0, 1.0]), np.array([1.5])), "")
     assert calm.spread == pytest.approx(0.015, abs=0.01) and drifting.spread == pytest.approx(0.5)
     assert drifting.value == 1.0
+
+
+def test_processors_that_share_a_core_explain_what_threads_lost() -> None:
+    def flag(before: float, after: float) -> list[Change]:
+        return [Change("devices.cpu.pass_flag", "s", before, after, 0.1)]
+
+    told = explained(flag(165e-9, 45e-9))
+    assert told is not None and "took 165 ns and takes 45 ns: now the two processors seem to have shared a core" in told
+    assert explained(flag(165e-9, 150e-9)) is None and explained([]) is None
 
 
 # -- the device model, with round numbers

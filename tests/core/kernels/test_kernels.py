@@ -95,6 +95,18 @@ def test_a_later_task_sees_what_an_earlier_one_wrote() -> None:
     assert (b == 6).all() and second.rows == n
 
 
+def test_the_processor_clock_does_not_count_waiting() -> None:
+    n = 1 << 20
+    a, y = np.ones(n, np.float32), np.zeros(n, np.float32)
+    (task,) = Add().tasks({"a": a, "b": a, "y": y})
+    alone = Task(task.function, task.args, n, n, task.keep)  # one grain: the second thread has nothing to do
+    busy = run_tasks([alone, task], threads=2, repeat=9, clock="processor")
+    wall = run_tasks([alone, task], threads=2, repeat=9)
+    assert busy.shape == wall.shape == (9, 2) and (busy > 0).all()
+    assert np.median(busy[:, 0]) > 1.2 * np.median(busy[:, 1])  # all of it, against the larger half
+    assert np.median(busy[:, 0]) < 2 * np.median(wall[:, 0])
+
+
 def test_threads_have_limits() -> None:
     with pytest.raises(KernelError, match="threads are 1 to 256; got 0"):
         run_tasks([], threads=0)
