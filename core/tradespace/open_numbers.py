@@ -190,6 +190,19 @@ class OpenEvaluator:
         broken = {name: float(column[0]) for name, column in prices.violations.items()}
         return replace(plan, id=design.ids[0], design=design.show(0), values=values, violations=broken)
 
+    def inner(self, design: Designs) -> tuple[Evaluator, Designs]:
+        """The evaluator of the first design's choices, and that design in its space.
+
+        Raises:
+            TradespaceError: these choices cannot be bound.
+        """
+        design = design.take(slice(0, 1))
+        ((combination, _),) = self._groups(design)
+        evaluator = self._at(combination)
+        if isinstance(evaluator, TradespaceError):
+            raise evaluator
+        return evaluator, _inner(evaluator.space, design)
+
     def _prices(self, evaluator: Evaluator, designs: Designs) -> Prices:
         raw = evaluator.price(_inner(evaluator.space, designs))
         return raw if isinstance(raw, Prices) else Prices(raw)

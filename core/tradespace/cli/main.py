@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("explain", "Say in words what a plan does and what it costs."),
     "diff": ("diff", "Compare two plans."),
     "export": ("export", "Write a plan as another tool's configuration."),
+    "verify": ("verify", "Run a plan on this machine: predicted beside measured."),
     "calibrate": ("calibrate", "Measure this machine and write it down as a target."),
     "fit": ("fit", "Refine a target's numbers from your own measurements."),
     "report": ("report", "Write the HTML report of a study."),

@@ -106,6 +106,20 @@ def tabulate(
     )
 
 
+def operator_times(
+    operators: Operators,
+    device: Device,
+    target: Target,
+    precisions: Sequence[Precision],
+    kv: Precision,
+    registry: Registry,
+) -> Floats:
+    """(n, P) s of one execution of each operator, as `tabulate` counts it."""
+    moved = operator_bytes(operators, precisions, kv)
+    _, columns = _device(operators, moved, device, target, precisions, registry, 0.5, True)
+    return np.asarray(columns[..., TIME])
+
+
 def operator_bytes(operators: Operators, precisions: Sequence[Precision], kv: Precision) -> Floats:
     """(n, P) bytes between memory and device per execution."""
     cached = kv.bytes(operators.kv_read) + kv.bytes(operators.kv_write)

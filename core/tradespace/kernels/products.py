@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +60,22 @@ class ProductKernel(Protocol):
     def over(self, data: Bytes, m: int, x: Floats) -> Product:
         """The product with the first `weight_bytes(m, k)` bytes of `data` as weights, x (n, k) and a new y (n, m)."""
 
+    def again(self, product: Product, data: Bytes) -> Product:
+        """The same product with the weights at the beginning of `data`: x, prepared activations and y are shared."""
+
+
+def _pointing(task: Task, data: Bytes, **pointers: int) -> Task:
+    """A copy of a task whose arguments point elsewhere, into `data`."""
+    args = type(task.args).from_buffer_copy(task.args)
+    for name, pointer in pointers.items():
+        setattr(args, name, pointer)
+    return replace(task, args=args, keep=(*task.keep, data))
+
+
+def _with_weights(product: Product, data: Bytes) -> Product:
+    (multiply,) = product.multiply
+    return replace(product, multiply=(_pointing(multiply, data, w=data.ctypes.data),))
+
 
 @dataclass(frozen=True)
 class _Dense:
@@ -81,6 +97,9 @@ class _Dense:
         w = data[:size].view(np.float32 if self.form == "fp32" else np.uint16).reshape(m, k)
         y = zeros((len(x), m))
         return Product((), (dense_task(self.form, w, x, y),), y, size)
+
+    def again(self, product: Product, data: Bytes) -> Product:
+        return _with_weights(product, data)
 
 
 @dataclass(frozen=True)
@@ -106,14 +125,16 @@ class _Blocks:
         multiply = product_task(form, data[:size].reshape(m, -1), acts, y)
         return Product((quantise_task(x, acts),), (multiply,), y, size)
 
+    def again(self, product: Product, data: Bytes) -> Product:
+        return _with_weights(product, data)
+
 
 @dataclass(frozen=True)
 class _Lookup:
-    """T-MAC with the weight groups of 128 of the precisions int1, int2, int3."""
+    """T-MAC with the weight groups of 128 of the precisions int1, int2, int3; of 64 or 32 where k asks for it."""
 
     bits: int
     layout: str
-    group: int = 128
     rows: int = 32
 
     @property
@@ -122,16 +143,20 @@ class _Lookup:
 
     @property
     def step(self) -> int:
-        return self.group
+        return 32
 
     def weight_bytes(self, m: int, k: int) -> int:
         whole = m + -m % self.rows
-        return whole * k * self.bits // 8 + whole * k // self.group * 2
+        return whole * k * self.bits // 8 + whole * k // self._group(k) * 2
+
+    @staticmethod
+    def _group(k: int) -> int:
+        return next(group for group in (128, 64, 32) if k % group == 0 or group == 32)
 
     def over(self, data: Bytes, m: int, x: Floats) -> Product:
         n, k = x.shape
         whole = m + -m % self.rows
-        planes, scales = whole * k * self.bits // 8, whole * k // self.group * 2
+        planes, scales = whole * k * self.bits // 8, whole * k // self._group(k) * 2
         inputs: dict[str, NDArray[Any]] = {
             "x": x,
             "planes": data[:planes],
@@ -140,9 +165,20 @@ class _Lookup:
             "zero": np.array([2.0 ** (self.bits - 1)], np.float32),
             "y": zeros((n, whole)),
         }
-        kernel = Lookup(self.bits, weight_group=self.group, layout=self.layout, rows=self.rows, batch=n)
+        kernel = Lookup(self.bits, weight_group=self._group(k), layout=self.layout, rows=self.rows, batch=n)
         tables, multiply = kernel.tasks(inputs)
         return Product((tables,), (multiply,), inputs["y"][:, :m], planes + scales)
+
+    def again(self, product: Product, data: Bytes) -> Product:
+        (multiply,) = product.multiply
+        at = data.ctypes.data
+        planes = product.weight_bytes - self._scales(product)
+        return replace(product, multiply=(_pointing(multiply, data, planes=at, scales=at + planes),))
+
+    def _scales(self, product: Product) -> int:
+        """Bytes of the scales of a product."""
+        args = product.multiply[0].args
+        return int(args.m) * int(args.k) // self._group(int(args.k)) * 2
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import ProblemError
 from tradespace.problem import Metric, Prices, Problem
-from tradespace_optimizers.fidelity import promote
+from tradespace.search.promotion import promote
 
 SPACE = Space(Choice("x", tuple(range(6)), 5))
 

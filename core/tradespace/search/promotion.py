@@ -28,11 +28,13 @@ class Disagreement:
 
     Args:
         rank: Spearman correlation; 1 means the cheap rung orders as the true one does.
+        tau: Kendall's tau-b; None where one of them does not vary.
         ratio: median of true / cheap.
         spread: 90th percentile of the ratio's deviation from its median, in either direction.
     """
 
     rank: float
+    tau: float | None
     ratio: float
     spread: float
 
@@ -77,7 +79,7 @@ def promote(designs: Designs, ladder: Sequence[Problem], keep: float = 1 / 3, le
         here = problem.repair(Designs(problem.space, designs.columns))
         scores = problem.score(here)
         below = rungs[-1].scores.take(_best(rungs[-1].scores, len(here))) if rungs else None
-        rungs.append(Rung(problem, here, scores, _compare(below, scores) if below is not None else {}))
+        rungs.append(Rung(problem, here, scores, compare(below.prices, scores.prices) if below is not None else {}))
         designs = here.take(_best(scores, max(least, int(np.ceil(keep * len(here))))))
     return tuple(rungs)
 
@@ -108,18 +110,29 @@ def _crowding(objectives: Array) -> Array:
     return total
 
 
-def _compare(cheap: Scores, true: Scores) -> dict[str, Disagreement]:
+def compare(cheap: Mapping[str, Array], true: Mapping[str, Array]) -> dict[str, Disagreement]:
     """Disagreement of every metric that both rungs know, over equal rows."""
     found = {}
-    for name in true.prices:
-        if name not in cheap.prices:
+    for name in true:
+        if name not in cheap:
             continue
-        a, b = cheap.prices[name], true.prices[name]
+        a, b = cheap[name], true[name]
         ratio = b[a != 0] / a[a != 0]
         middle = float(np.median(ratio)) if len(ratio) else 1.0
         away = np.abs(ratio / middle - 1.0) if len(ratio) and middle else np.zeros(1)
-        found[name] = Disagreement(_spearman(a, b), middle, float(np.quantile(away, 0.9)))
+        found[name] = Disagreement(_spearman(a, b), kendall(a, b), middle, float(np.quantile(away, 0.9)))
     return found
+
+
+def kendall(a: Array, b: Array) -> float | None:
+    """Kendall's tau-b of two rankings (Kendall 1945): 1 means the same order, -1 the opposite one.
+
+    None where all values of one of them are equal.
+    """
+    i, j = np.triu_indices(len(a), 1)
+    x, y = np.sign(a[i] - a[j]), np.sign(b[i] - b[j])
+    size = float(np.sqrt((x != 0).sum() * (y != 0).sum()))
+    return float((x * y).sum() / size) if size else None
 
 
 def _spearman(a: Array, b: Array) -> float:
