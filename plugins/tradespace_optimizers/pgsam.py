@@ -215,7 +215,7 @@ class PGSAM:
             share, o.turning, _LOOKS, self._codes, members.objectives, members.violation,
         )  # fmt: skip
         self._turn += len(codes)
-        if len(codes) > len(now) < _MOST:
+        if not o.chains and len(codes) > len(now) < _MOST:
             more = chains.grown(now, min(len(codes), _MOST), self._codes, members, self._scale, rng)
             self._chains, self._turn = more, 0
 

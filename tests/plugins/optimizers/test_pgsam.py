@@ -362,3 +362,24 @@ def test_told_designs_need_not_be_asked_ones_even_in_number() -> None:
         designs: Designs = problem.space.sample(n, _random(batch))
         optimizer.tell(designs, problem.score(designs), rng(0, batch, "tell"))
     assert len(optimizer.ask(64, rng(0, 9, "ask"))) == 64
+
+
+def test_large_batches_make_more_chains_and_can_be_told_again() -> None:
+    problem = Problem.of(Chain(0, 10), GOALS)
+    told = []
+
+    def fresh(options: PGSAMOptions) -> PGSAM:
+        return PGSAM(view_of(problem, Budget(2000)), options)
+
+    first = fresh(PGSAMOptions(warm_start="none"))
+    for batch in range(5):
+        designs = first.ask(300, rng(0, batch, "ask"))
+        told.append((designs, problem.score(designs)))
+        first.tell(*told[-1], rng(0, batch, "tell"))
+    again = fresh(PGSAMOptions(warm_start="none"))
+    for batch, (designs, scores) in enumerate(told):
+        again.tell(designs, scores, rng(0, batch, "tell"))
+    asked = [o.ask(300, rng(0, 5, "ask")).digest for o in (first, first, again)]
+    assert np.array_equal(asked[0], asked[1]) and np.array_equal(asked[0], asked[2])
+    assert first._chains is not None and len(first._chains) == 300
+    assert len(np.unique(asked[0])) == 300
