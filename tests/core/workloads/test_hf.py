@@ -115,7 +115,13 @@ def test_an_unknown_architecture_names_what_is_needed(tmp_path: Path, found: Any
     with pytest.raises(InputError) as error:
         read(tmp_path, {**LLAMA, "model_type": found})
     message = str(error.value)
-    for part in ("gpt2, gpt_neox", "mistral, mixtral", "vocab, hidden, layers, heads", "tradespace_readers", "config.json"):
+    for part in (
+        "gpt2, gpt_neox",
+        "mistral, mixtral",
+        "vocab, hidden, layers, heads",
+        "tradespace_readers",
+        "config.json",
+    ):
         assert part in message
 
 
