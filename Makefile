@@ -45,6 +45,8 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/timeline.py
 	@$(BIN)/python bench/optimizers.py
 	@$(BIN)/python bench/nas.py --quick
+	@$(BIN)/python bench/exporters.py
+	@$(BIN)/python bench/llama_cpp.py
 
 arena: $(STAMP)  ## every optimizer and the libraries on equal terms: studies/optimizers/README.md (at most 90 minutes, resumable)
 	@$(BIN)/python -m bench.arena --jobs $(JOBS)
