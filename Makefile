@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m tradespace.costs.warm
 	@touch $@
 
-setup: $(STAMP)  ## create .venv, install locked dependencies, compile and cache the numba loops
+setup: $(STAMP)  ## create .venv, install locked dependencies, compile and cache all loops (about 30 s)
 
 run: $(STAMP)  ## the main job: place Llama-3.2-1B on a laptop, print the front, write report and plan
 	@$(BIN)/tradespace search workload=llama-3.2-1b target=laptop
@@ -42,6 +42,7 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/python bench/dasi.py
 	@$(BIN)/python bench/studies.py
+	@$(BIN)/python bench/overhead.py
 	@$(BIN)/python bench/timeline.py
 	@$(BIN)/python bench/optimizers.py
 	@$(BIN)/python bench/nas.py --quick
