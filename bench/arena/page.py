@@ -215,7 +215,7 @@ def _verdicts(tables: Mapping[str, analysis.Table], line: Line) -> str:
         return ""
     head = (
         "## `auto` (black box) against each peer\n\nWins/draws/losses over instances by Wilcoxon's signed-rank test"
-        " over common seeds, p-values of a column adjusted by Holm, level 0.05; then the largest median deficit and where."
+        " over common seeds, p-values of a column adjusted by Holm, level 0.05; then the largest median deficit."
         " Fewer than six common seeds cannot be significant and count as draws."
     )
     return "\n\n".join([head, *blocks])
