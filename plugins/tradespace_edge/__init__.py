@@ -51,6 +51,7 @@ def tradespace_evaluators() -> dict[str, str]:
         "qeil": "tradespace_edge.qeil:QEILFactory",
         "stopping": "tradespace_edge.stopping:StoppingFactory",
         "kernel": "tradespace_edge.tmac_kernels:KernelFactory",
+        "measured": "tradespace.verify.evaluator:MeasuredFactory",
     }
 
 

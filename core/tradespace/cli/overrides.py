@@ -10,8 +10,11 @@ from pathlib import Path
 from tradespace.errors import InputError, TradespaceError, UnknownName, suggestion
 
 GROUPS = ("workload", "target", "optimizer", "budget", "storage", "study")
-PLAIN = ("objectives", "constraints", "evaluator", "options", "baseline", "start", "seed", "name", "out", "batch")
-LISTS = ("objectives", "constraints")
+PLAIN = (
+    "objectives", "constraints", "evaluator", "options", "fidelity", "promote", "baseline", "start", "seed", "name",
+    "out", "batch",
+)  # fmt: skip
+LISTS = ("objectives", "constraints", "fidelity")
 _TEXT = ("name", "out", "baseline", "start", "storage.url", "evaluator")
 _OPEN = ("workload", "target", "optimizer", "options")  # their keys are checked by whoever reads them, with suggestions
 _FIXED: Mapping[str, tuple[str, ...]] = {

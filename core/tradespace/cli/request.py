@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 from tradespace.errors import InputError
 
 if TYPE_CHECKING:
+    from tradespace.plugins import Registry
     from tradespace.studies.session import SearchRequest
+    from tradespace.verify.promotion import Ladder
 
 
-def request_of(config: Any, plugins: tuple[str, ...] = (), command: str | None = None) -> SearchRequest:
+def request_of(
+    config: Any, registry: Registry, plugins: tuple[str, ...] = (), command: str | None = None
+) -> SearchRequest:
     """A composed configuration as a request. Raises `InputError` for what is missing or of the wrong form."""
     from omegaconf import OmegaConf
 
@@ -26,9 +30,9 @@ def request_of(config: Any, plugins: tuple[str, ...] = (), command: str | None =
     if not isinstance(name, str):
         raise InputError("an optimizer is named", value=name, where="search", remedy="Write it like optimizer=pgsam.")
     budget = values.get("budget") or {}
-    setting = Setting(
-        _reference(values, "workload"), _reference(values, "target"), values.get("evaluator"), values["options"] or {}
-    )
+    steps = ladder_of(config, registry)
+    evaluator = values.get("evaluator") if steps is None else steps.cheap
+    setting = Setting(_reference(values, "workload"), _reference(values, "target"), evaluator, values["options"] or {})
     spec = StudySpec(
         setting=setting,
         objectives=_texts(values, "objectives"),
@@ -53,6 +57,25 @@ def request_of(config: Any, plugins: tuple[str, ...] = (), command: str | None =
         start=None if values.get("start") is None else str(values["start"]),
         command=command,
     )
+
+
+def ladder_of(config: Any, registry: Registry) -> Ladder | None:
+    """The rungs that a configuration names; None for a search on one. Raises `InputError` as `request_of`."""
+    from omegaconf import OmegaConf
+
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=False)
+    names = _texts(values, "fidelity")
+    if not names:
+        return None
+    from tradespace.verify.promotion import TABLE, ladder
+
+    steps = ladder(names, _whole(values, "promote", low=1) or 1, registry.names("evaluators"))
+    chosen = values.get("evaluator")
+    if chosen is None or chosen == steps.cheap:
+        return steps
+    if names[0] in TABLE:
+        return ladder((str(chosen), names[1]), steps.most, registry.names("evaluators"))
+    raise InputError("'evaluator' is the first rung, or not given", value=chosen, where="search")
 
 
 def _reference(values: Mapping[str, Any], key: str) -> Any:

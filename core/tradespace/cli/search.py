@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tradespace.plugins import Registry
     from tradespace.reports.profile import Stopwatch
     from tradespace.reports.summary import Summary
+    from tradespace.verify.promotion import Promotion
 
 SETTINGS = {"context_settings": {"allow_extra_args": True, "help_option_names": ["-h", "--help"]}}
 
@@ -28,7 +29,7 @@ def search(
         None,
         metavar="[PATH] [KEY=VALUE]...",
         help="A model file or folder, then settings. Groups: workload target optimizer budget storage study. "
-        "Plain keys: objectives constraints evaluator options.KEY baseline start seed name out batch.",
+        "Plain keys: objectives constraints evaluator options.KEY fidelity promote baseline start seed name out batch.",
     ),
     multirun: bool = typer.Option(False, "-m", "--multirun", help="Sweep: KEY=A,B runs every combination."),
     profile: bool = typer.Option(False, "--profile", help="Say where the time went."),
@@ -43,6 +44,8 @@ def search(
     tradespace search -m workload=gpt2 target=laptop optimizer=pgsam,nsga2 seed=0,1,2
 
     tradespace search study=qeil-v2 budget=quick
+
+    tradespace search target=local.yaml 'fidelity=[table,measured]' promote=16
     """
     from tradespace.cli import compose
     from tradespace.cli.overrides import rewrite
@@ -69,6 +72,7 @@ class Outcome:
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: Exception | None = None
     storage: str = ""
+    promotion: Promotion | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: errors of any class arrive as our base error, saying the same."""
@@ -95,14 +99,19 @@ class Task:
     done: list[Outcome] = field(default_factory=list)
 
     def __call__(self, config: Any) -> Outcome:
-        from tradespace.cli.request import request_of
+        from tradespace.cli.promotion import check_rungs, promoted
+        from tradespace.cli.request import ladder_of, request_of
         from tradespace.studies.session import search as run_search
 
         watch = self._watch() if self.profile else None
         try:
-            request = request_of(config, self.plugins, self.command)
-            summary = run_search(request, self._registry(), watch=watch)
-            outcome = Outcome(summary, *_profile(watch), storage=request.database)
+            registry = self._registry()
+            request, steps = request_of(config, registry, self.plugins, self.command), ladder_of(config, registry)
+            if steps is not None:
+                check_rungs(request, steps, registry)
+            summary = run_search(request, registry, watch=watch)
+            promotion = promoted(summary, request.database, steps, registry) if steps is not None else None
+            outcome = Outcome(summary, *_profile(watch), storage=request.database, promotion=promotion)
         except Exception as error:  # hydra would print something of its own; everything is reported outside
             outcome = Outcome(None, error=error)
         self.done.append(outcome)
@@ -171,6 +180,10 @@ def _finish(outcome: Outcome) -> int:
         from tradespace.reports.terminal import show
 
         show(outcome.summary)
+        if outcome.promotion is not None:
+            from tradespace.cli.promotion import show_promotion
+
+            show_promotion(outcome.promotion)
         for line in outcome.profile:
             print(line)
     return _code(outcome)
@@ -178,13 +191,15 @@ def _finish(outcome: Outcome) -> int:
 
 def _document(outcome: Outcome) -> dict[str, Any]:
     assert outcome.summary is not None
-    return {**outcome.summary.to_json(), **({"profile": dict(outcome.seconds)} if outcome.seconds else {})}
+    found = {**outcome.summary.to_json(), **({"profile": dict(outcome.seconds)} if outcome.seconds else {})}
+    return found | ({"promotion": outcome.promotion.to_json()} if outcome.promotion is not None else {})
 
 
 def _code(outcome: Outcome) -> int:
     if outcome.summary is None:
         return 2
-    return 130 if outcome.summary.interrupted else int(not outcome.summary.rows)
+    interrupted = outcome.summary.interrupted or (outcome.promotion is not None and outcome.promotion.interrupted)
+    return 130 if interrupted else int(not outcome.summary.rows)
 
 
 def _sweep(hydra: Any, arguments: tuple[str, ...], task: Task) -> int:
