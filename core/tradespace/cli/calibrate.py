@@ -39,7 +39,7 @@ def calibrate(
     if compare is not None:
         read_document(Path(compare))  # say that it cannot be read before a minute is over
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path.with_name(f".{path.name}.try"), "").unlink()  # nor that nothing can be written here
     with _progress() as told:
         found = calibration.calibrate(quick=quick, folder=path.parent, progress=told)
     changes = calibration.compare(found, Path(compare)) if compare is not None else []
