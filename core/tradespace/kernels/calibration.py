@@ -346,5 +346,5 @@ def explained(changes: list[Change]) -> str | None:
     near, far = ("before", "now") if flag.ratio > 1 else ("now", "before")
     return (
         f"a flag between two threads took {flag.before * 1e9:.0f} ns and takes {flag.after * 1e9:.0f} ns: {near} the "
-        f"two processors seem to have shared a core, {far} they did not. Rates of several threads differ for that reason."
+        f"two processors seem to have shared a core, {far} they did not. That moves rates of several threads."
     )
