@@ -47,6 +47,12 @@ class TablesEvaluator:
     def space(self) -> Space:
         return self.binding.space
 
+    @property
+    def default_objectives(self) -> tuple[str, ...]:
+        """What a search without objectives is about: time, energy and what the formats give up, where offered."""
+        offered = {m.name for m in self.metrics}
+        return tuple(name for name in ("latency", "energy", "loss") if name in offered)
+
     @cached_property
     def packed(self) -> Packed:
         return pack(self.binding, self.rules)

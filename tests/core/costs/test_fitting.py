@@ -149,7 +149,7 @@ def test_groups_are_held_out_together(tmp_path: Path):
         ("m,k,n,time,tme\n1,2,3,4,5\n", "tme"),
         ("kind,m,k,n,time\nmatmull,1,2,3,4\n", "matmull"),
         ("device,m,k,n,time\ngpu,1,2,3,4\n", "gpu"),
-        ("precision,m,k,n,time\nint3,1,2,3,4\n", "int3"),
+        ("precision,m,k,n,time\nint33,1,2,3,4\n", "int33"),
         ("precision,m,k,n,time\nbf16,1,2,3,4\n", "runs what was measured"),
         ("kind,time\nnorm,1\n", "its flop and elements"),
         ("workload,time\nno-such,1\n", "no-such"),
