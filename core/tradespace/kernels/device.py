@@ -8,7 +8,10 @@ scalability law, 1993). Times:
   activations (`prepare`: quantising, tables). Weights are read out of memory (`stream`), the first 512 of each row at
   the rate of rows that end there (`short`). Columns compute in fours at the rate of many columns (`gemm`), the others
   each as one pass over cached weights (`cached`).
-- attention: FLOP over `attention`; everything else: FLOP (or weights read) over `pointwise`. One `dispatch` a kernel.
+  What a small product within a step (`small`) takes longer than these parts is added to every product: threads hand
+  activations to each other, and a stream of weights takes a while to start.
+- attention: FLOP over `attention`, by the thread with most heads; everything else: FLOP (or weights read) over
+  `pointwise`. One `dispatch` a kernel.
 
 With `working_set` given, weights that fit into half the `cache` are read at `cached`, those of twice the cache at
 `stream`, and between the two the time per byte is interpolated in the logarithm of the size.
@@ -38,6 +41,9 @@ COLUMNS = 4
 SHORT = 512
 """Weights of a row at which `short` is measured."""
 
+SMALL = 768
+"""Rows and columns of the product that `small` is measured with."""
+
 RATES: Mapping[str, str] = {"stream": "B/s", "short": "B/s", "cached": "B/s", "gemm": "FLOP/s", "prepare": "Hz"}
 """By-precision rates that a target states as ``<rate>_one`` and ``<rate>_all``."""
 
@@ -54,6 +60,7 @@ class CPUKernels:
         "cores": "1",
         **{f"{rate}_one": f"{unit} by precision" for rate, unit in RATES.items()},
         **{f"{rate}_all": f"{unit} or zero by precision" for rate, unit in RATES.items()},
+        **dict.fromkeys(("small_one", "small_all"), "s or zero by precision"),
         **dict.fromkeys(("attention_one", "pointwise_one"), "FLOP/s"),
         **dict.fromkeys(("attention_all", "pointwise_all"), "FLOP/s or zero"),
         **dict.fromkeys(("dispatch_one", "dispatch_all"), "s or zero"),
@@ -64,7 +71,7 @@ class CPUKernels:
         "here": "1 or zero",
     }
     defaults: ClassVar[Mapping[str, float]] = {
-        **{name: 0.0 for name in constants if not name.endswith("_one")},
+        **{name: 0.0 for name in constants if not name.endswith("_one") or name == "small_one"},
         "threads": 1.0,
         "cores": 1.0,
         "triad_one": 0.0,
@@ -77,7 +84,9 @@ class CPUKernels:
         other = np.maximum(operators.flop, operators.weights) / between(device, "pointwise")
         alone = np.maximum(operators.flop, operators.weights) / device.pointwise_one  # the row of one token's norm
         time = np.where(kind == "norm", alone, other)
-        time = np.where(attention, operators.flop / between(device, "attention"), time)
+        heads, threads = np.maximum(1.0, operators.m * operators.count), threads_of(device)
+        uneven = np.ceil(heads / threads) * threads / heads
+        time = np.where(attention, operators.flop * uneven / between(device, "attention"), time)
         time = np.repeat(time[:, None], len(precisions), axis=1)
         unsupported = np.zeros(time.shape, bool)
         kernels = np.ones(time.shape)
@@ -99,13 +108,36 @@ def product_time(operators: Operators, device: Device, precision: Precision) -> 
     full = np.floor(m / COLUMNS) * COLUMNS
     compute = 2 * k * n * count * full / between(device, "gemm", name)
     compute = compute + (m - full) * weights / between(device, "cached", name)
-    short = np.minimum(1.0, SHORT / np.maximum(k, 1.0)) * max(
-        0.0, 1 / between(device, "short", name) - 1 / between(device, "stream", name)
-    )
-    time = np.maximum(weights * (1 / weight_rate(device, name) + short), compute)
-    if device.at("prepare_one", name) is not None:
-        time = time + m * k * count / between(device, "prepare", name)
-    return np.asarray(time)
+    read = _reading(weights, k, device, name, 1 / weight_rate(device, name))
+    more = _preparing(m * k * count, device, name) + count * beyond(device, precision)
+    return np.asarray(np.maximum(read, compute) + more)
+
+
+def _reading(weights: Floats, k: Floats, device: Device, name: str, byte: float) -> Floats:
+    """s to read weights in rows of k, `byte` s each."""
+    short = max(0.0, 1 / between(device, "short", name) - 1 / between(device, "stream", name))
+    return np.asarray(weights * (byte + np.minimum(1.0, SHORT / np.maximum(k, 1.0)) * short))
+
+
+def _preparing(activations: Floats, device: Device, name: str) -> Floats:
+    if device.at("prepare_one", name) is None:
+        return np.zeros_like(activations)
+    return np.asarray(activations / between(device, "prepare", name))
+
+
+def beyond(device: Device, precision: Precision) -> float:
+    """s that a product within a step takes beyond its parts: never less than none."""
+    name, side = precision.name, np.array([float(SMALL)])
+    if not device.at("small_one", name):
+        return 0.0
+    weights = np.asarray(precision.bytes(side * SMALL), np.float64)
+    parts = _reading(weights, side, device, name, 1 / between(device, "stream", name))
+    return max(0.0, between(device, "small", name) - float((parts + _preparing(side, device, name))[0]))
+
+
+def threads_of(device: Device) -> float:
+    """Threads that run at a time."""
+    return min(max(1.0, device.threads), max(1.0, device.cores))
 
 
 def weight_rate(device: Device, precision: str) -> float:
@@ -121,20 +153,19 @@ def weight_rate(device: Device, precision: str) -> float:
 def between(device: Device, name: str, precision: str | None = None) -> float:
     """A measured number at the device's number of threads; more threads than cores count as all of them.
 
-    Rates grow as the module says; `dispatch` is a time and goes linearly from one to the other.
+    Rates grow as the module says; `dispatch` and `small` are times and go linearly from one to the other.
     """
     ends = []
     for end in ("one", "all"):
         value = device.numbers[f"{name}_{end}"] if precision is None else device.at(f"{name}_{end}", precision)
         ends.append(float(value) if value is not None else 0.0)
     one, most = ends
-    cores = max(1.0, device.cores)
-    threads = min(max(1.0, device.threads), cores)
+    cores, threads = max(1.0, device.cores), threads_of(device)
     if threads == 1 or not most:
         return one
     if threads == cores:
         return most
-    if name == "dispatch":
+    if name in ("dispatch", "small"):
         return one + (most - one) * (threads - 1) / (cores - 1)
     contention = (cores * one / most - 1) / (cores - 1)
     return threads * one / max(1e-9, 1 + contention * (threads - 1))

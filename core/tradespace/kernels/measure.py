@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tradespace.kernels import threads as pairs
 from tradespace.kernels.build import KernelError
 from tradespace.kernels.contract import TaskKernel
-from tradespace.kernels.decoder import Add, Attention, SiluMul, attention_task
-from tradespace.kernels.device import SHORT
+from tradespace.kernels.decoder import Add, Attention, SiluMul, attention_task, norm_task
+from tradespace.kernels.device import SHORT, SMALL
 from tradespace.kernels.machine import Machine
 from tradespace.kernels.memory import aligned, zeros
 from tradespace.kernels.probes import PEAKS, PointerChase, Read, Triad
@@ -144,6 +144,7 @@ def _products(bench: Bench, precision: str) -> Probe:
         units[f"cached_{crew}.{precision}"] = ("B/s", f"{on}, the same {_cached(bench) >> 10} KB again and again")
         units[f"gemm_{crew}.{precision}"] = ("FLOP/s", f"{on}, {COLUMNS} columns")
         units[f"prepare_{crew}.{precision}"] = ("Hz", f"{on}, activations made ready")
+        units[f"small_{crew}.{precision}"] = ("s", f"{on}, {SMALL} x {SMALL} after a norm, one after another")
 
     def measure() -> Samples:
         out: dict[str, NDArray[np.float64]] = {}
@@ -158,6 +159,7 @@ def _products(bench: Bench, precision: str) -> Probe:
                 out[f"prepare_{crew}.{precision}"] = (READY / seconds[:, 5:]).ravel()
             out[f"cached_{crew}.{precision}"] = _cached_rate(bench, precision, threads)
             out[f"gemm_{crew}.{precision}"] = _gemm_rate(bench, precision, threads)
+            out[f"small_{crew}.{precision}"] = _small_product(bench, precision, threads)
         return out
 
     return Probe(where, units, measure)
@@ -189,6 +191,19 @@ def _cached_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float
     product = kernel.over(bench.data, rows, _row(bench, k))
     seconds = _run(product.multiply, threads, 32)[8:]
     return np.asarray(product.weight_bytes / seconds).ravel()
+
+
+def _small_product(bench: Bench, precision: str, threads: int) -> NDArray[np.float64]:
+    """s of small products as a step has them: each reads what a norm made of the one before it."""
+    kernel, x = product_kernel(precision), _row(bench, SMALL)
+    size = kernel.weight_bytes(SMALL, SMALL)
+    first, tasks = kernel.over(bench.data, SMALL, x), list[Task]()
+    weight = zeros(SMALL)
+    weight[:] = 1e-4  # whatever the weights are, the next product's activations are of order 1
+    for at in range(0, min(len(bench.data), 128 * size) - size, size):
+        tasks += [norm_task(first.y, weight, x), *kernel.again(first, bench.data[at : at + size]).tasks]
+    seconds = _run(tasks, threads, bench.passes).reshape(-1, 1 + len(first.tasks))
+    return np.asarray(seconds[:, 1:].sum(axis=1))
 
 
 def _gemm_rate(bench: Bench, precision: str, threads: int) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from tradespace.verify.memory import Arena, arena_size
 from tradespace.verify.passes import Pass
 
 Floats = NDArray[np.float64]
+
+Clock = Literal["wall", "processor"]
 
 LEAST, MOST = 5, 60
 """Fewest and most timed runs of a pass."""
@@ -67,10 +70,13 @@ class Measurement:
         return sum(found.job for found in self.passes)
 
 
-def measure(plan: LocalPlan, *, seconds: float = 1.0, seed: int = 0, memory: int | None = None) -> Measurement:
+def measure(
+    plan: LocalPlan, *, seconds: float = 1.0, seed: int = 0, memory: int | None = None, clock: Clock = "wall"
+) -> Measurement:
     """Run every pass of a plan for about `seconds` s each.
 
     Args:
+        clock: "wall", or "processor": as `run_tasks`, for a machine that is busy otherwise.
         memory: B to take at most; None: a share of what is available.
 
     Raises:
@@ -86,15 +92,15 @@ def measure(plan: LocalPlan, *, seconds: float = 1.0, seed: int = 0, memory: int
     for run in passes:
         arena.rewind()
         lowered = lower(run, plan.formats(run), plan.kv.name, heads, arena, rng)
-        found.append(_time(run, lowered, plan.threads, seconds))
+        found.append(_time(run, lowered, plan.threads, seconds, clock))
     return Measurement(tuple(found), size, wanted)
 
 
-def _time(run: Pass, lowered: Lowered, threads: int, limit: float) -> Measured:
+def _time(run: Pass, lowered: Lowered, threads: int, limit: float, clock: Clock) -> Measured:
     """A first run warms up and tells how many more fit into the time."""
     first = float(run_tasks(lowered.tasks, threads=threads).sum())
     runs = int(np.clip(limit / max(first, 1e-6), LEAST, MOST))
-    times = run_tasks(lowered.tasks, threads=threads, repeat=runs)
+    times = run_tasks(lowered.tasks, threads=threads, repeat=runs, clock=clock)
     steps = times.sum(axis=1)
     low, middle, high = np.quantile(steps, [0.25, 0.5, 0.75])
     seconds = np.zeros(len(run.rows))
