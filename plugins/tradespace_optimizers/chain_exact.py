@@ -29,6 +29,7 @@ from tradespace.search.labels import (
     path_sums,
     spread_order,
 )
+from tradespace.search.reach import Reach, reach
 from tradespace.search.supports import directions, priced_terms, supports
 from tradespace_optimizers.chain_designs import designs_of
 
@@ -37,6 +38,7 @@ Array = NDArray[np.float64]
 _MOST_QUANTITIES = 6
 _PATIENCE = 4  # times the labels of about a second
 _STEPS = {1: 1, 2: 24, 3: 8}  # of the weights of Lagrangian paths, by objectives
+_SHARP = {1: 1, 2: 48, 3: 14}  # the same, for the guarantee
 _PRICED = 12  # fronts of priced sums
 _WORTH_SAYING = 1.0  # a factor of two
 
@@ -68,7 +70,8 @@ class ChainExact:
         solved = _solve(structure, view.objectives, {} if options.relax_limits else limits, options)
         if options.relax_limits:
             solved = replace(solved, left=tuple(limits))
-        self.epsilon = solved.epsilon
+        self.epsilon = min(solved.epsilon, solved.reach.factor) if solved.reach else solved.epsilon
+        self.reach = solved.reach
         self.note = _note(view, structure, solved)
         self._designs = designs_of(view.space, structure, solved.states)
         self._told = 0
@@ -103,6 +106,7 @@ class _Solved:
     states: NDArray[np.intp]
     epsilon: float
     left: tuple[str, ...]
+    reach: Reach | None = None  # where labels give no guarantee, half-spaces may
 
 
 def _solve(
@@ -134,7 +138,26 @@ def _solve(
     states, values = states[fits], values[fits]
     exact = all(structure.exact(name) for name in objectives)  # what a lower bound thinks dominated need not be
     rows = np.flatnonzero(nondominated(values)) if exact else np.arange(len(values))
-    return _Solved(states[rows[spread_order(values[rows])]], found.epsilon, left)
+    rows = rows[spread_order(values[rows])]
+    near = _reached(groups, list(limits.values()), values[rows]) if exact and priced and found.epsilon else None
+    return _Solved(states[rows], found.epsilon, left, near)
+
+
+def _reached(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], values: Array) -> Reach | None:
+    """What Lagrangian half-spaces say of these designs, all within the limits; None for more than three objectives."""
+    if len(groups) not in _SHARP:
+        return None
+    span = values.max(axis=0) - values.min(axis=0)
+    scale = np.where(span > 0, span, np.maximum(np.abs(values.max(axis=0)), 1e-300))
+    weights = directions(len(groups), _SHARP[len(groups)])
+    found = supports(groups, [limit for limit in limits if limit.cap > 0], scale, weights, values)
+    highest = np.asarray([max(_most(term) for term in group) for group in groups])
+    return reach(values, highest, scale, found)
+
+
+def _most(term: ChainTerm) -> float:
+    pair = 0.0 if term.pair is None else float(term.pair.max(axis=(1, 2)).sum())
+    return float(term.unary.max(axis=1).sum()) + pair
 
 
 def _labelled(
@@ -185,8 +208,17 @@ def _note(view: SearchView, structure: Structure, solved: _Solved) -> str:
     minorant = [name for name in view.objectives if not structure.exact(name)]
     parts = [f"lower bounds stand for {', '.join(minorant)}"] if minorant else []
     parts += [f"limits left to the archive: {', '.join(solved.left)}"] if solved.left else []
-    if solved.epsilon and solved.epsilon <= _WORTH_SAYING:
+    if solved.epsilon and solved.epsilon <= min(_WORTH_SAYING, solved.reach.factor if solved.reach else np.inf):
         parts += [f"within a factor {1 + solved.epsilon:.4g} in every objective"]
+    elif solved.reach is not None and min(solved.reach.factor, solved.reach.share) <= _WORTH_SAYING:
+        parts += [_nearness(solved.reach)]
     elif solved.epsilon:
         parts += ["label sets too large for a guarantee of its own, see the certified gap"]
     return "; ".join(parts) or "exact"
+
+
+def _nearness(near: Reach) -> str:
+    """The guarantee in words: a factor, or where that says little (an objective close to 0) a share of the range."""
+    if near.factor <= _WORTH_SAYING:
+        return f"within a factor {1 + near.factor:.4g} in every objective, or {near.share:.3g} of the front's range"
+    return f"within {near.share:.3g} of the front's range in every objective"

@@ -15,20 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.search.indicators import EXACT_OBJECTIVES, hypervolume, term_of
-from tradespace.search.labels import Limit, chain_of, label_front, limits_of
-from tradespace.search.supports import directions, supports, upper_volume
+from tradespace.search.labels import Limit, chain_of, chain_of_terms, label_front, limits_of
+from tradespace.search.supports import Supports, directions, priced_terms, supports, upper_volume
 
 if TYPE_CHECKING:
     from tradespace.costs.schedules_structure import TaskStructure
-    from tradespace.problem import Constraint, Problem, Structure
+    from tradespace.problem import ChainTerm, Constraint, Problem, Structure
     from tradespace.search.indicators import Box
 
 Array = NDArray[np.float64]
 
 _ROUNDING = 1e-12
+_PRICED = 3  # fronts of sums in which multipliers stand for limits
 _WORTH = 0.005  # a gap below this is not worth another bound
 _LIMITS = 4
-_DIRECTIONS = {2: 48, 3: 12}  # steps of the weights, by objectives
+_DIRECTIONS = {1: 1, 2: 48, 3: 20}  # steps of the weights, by objectives
+_ASCENT, _LEAST = 400, 40  # subgradient steps: shared by the weights, and of each
 _COARSE = 3.0  # a limit may be rounded more than an objective
 
 
@@ -95,14 +97,41 @@ def _supported(
     structure: Structure, names: tuple[str, ...], limits: list[Limit], known: Array, sets: list[Array], box: Box
 ) -> float:
     """The hypervolume left by all label bounds and half-spaces together; inf where half-spaces say nothing new (sums
-    without limits) or volumes are not cut (other than two or three objectives)."""
+    without limits) or volumes are not cut (more than three objectives)."""
     groups = [structure.groups(name) for name in names]
     if len(names) not in _DIRECTIONS or not (limits or any(len(group) > 1 for group in groups)):
         return np.inf
     scale = box.reference - box.ideal
     weights = directions(len(names), _DIRECTIONS[len(names)])
-    found = supports(groups, limits, scale, weights, known)
+    found = supports(groups, limits, scale, weights, known, steps=_ASCENT // len(weights) + _LEAST)
+    if len(names) == 1:
+        return hypervolume(found.bounds[:, None] * scale, box)
+    sets = [*sets, *_priced_sets(groups, limits, scale, found, known, box)]
     return upper_volume([box.normalise(np.concatenate([known, rows])) for rows in sets], found, box.ideal / scale)
+
+
+def _priced_sets(
+    groups: list[tuple[ChainTerm, ...]], limits: list[Limit], scale: Array, found: Supports, known: Array, box: Box
+) -> list[Array]:
+    """Sets of vectors, (L, M) each: every feasible design is weakly dominated by one of each set or of ``known``.
+
+    A design that keeps the limits pays no less than its sums plus, in every objective, the limits' multipliers times
+    what it uses of them less the multipliers themselves, and a maximum is at least each convex mix of its sums. The
+    front of such sums bounds all designs; unlike a half-space it is as bent as the front is.
+    """
+    inside = np.flatnonzero((found.weights > 0).all(axis=1))
+    rows = inside[np.unique(np.linspace(0, len(inside) - 1, _PRICED).astype(np.intp))]
+    first, sets = sum(len(group) for group in groups), []
+    for row in rows.tolist():
+        chain = chain_of_terms(priced_terms(groups, limits, scale, found, row))
+        paid = float(found.multipliers[row, first:].sum())
+        front = label_front(
+            chain, merge="least", scale=np.ones(len(groups)), budget=max(chain.label_budget() // _PRICED, 20),
+            reference=box.reference / scale + paid, known=known / scale + paid,
+        )  # fmt: skip
+        points = (front.values - paid) * scale
+        sets.append(points - _ROUNDING * (np.abs(points) + (1.0 + paid) * scale))
+    return sets
 
 
 def bound_set(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from tests.core.search.toys import RandomChain, brute_front, everything
-from tests.support.chains import Chain
+from tests.support.chains import KINDS, Chain
 
 from tradespace.problem import Problem
 from tradespace.search.api import search
@@ -92,3 +92,30 @@ def test_user_constraints_of_the_right_form_join_the_structure() -> None:
     structure = with_constraints(problem)
     assert structure is not None and set(structure.limits) == {"loss<=0.5"}
     assert structure.limits["loss<=0.5"][1] == 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_gap_is_smaller_than_what_the_best_known_front_shows(kind: str) -> None:
+    """The bound must not be below the union of long searches and the solver that knows the structure; and the gap of a
+    short search must cover what it is missing of that union."""
+    goals = ["latency", "energy", "loss"]
+    chain = Chain(5, 12, kind=kind)
+    fronts = [search(chain, goals, optimizer="pgsam", evaluations=2000)]
+    fronts.append(search(chain, goals, optimizer="chain_exact", evaluations=2000, options={"labels": 200}))
+    short = search(chain, goals, optimizer="pgsam", evaluations=300)
+    box = reference_box(short.problem)
+    best = hypervolume(np.concatenate([front.minimised for front in fronts]), box)
+    for front in (short, *fronts):
+        assert front.gap is not None
+        assert front.gap.hypervolume_bound >= best * (1 - 1e-9)
+    assert short.gap is not None and short.gap.gap >= 1 - hypervolume(short.minimised, box) / best - 1e-9
+
+
+def test_the_largest_of_sums_alone_is_bounded_by_multipliers() -> None:
+    """One objective, a maximum: multipliers say more than the mean of its groups, and never too much."""
+    chain = Chain(3, 8, kind="bottleneck")
+    front, exact = (search(chain, ["latency"], optimizer=o, evaluations=2000) for o in ("pgsam", "chain_exact"))
+    assert exact.note == "exact" and front.gap is not None and "Lagrangian" in front.gap.method
+    box = reference_box(front.problem)
+    mean, _ = bound_set(front.problem, chain.structure(), ("latency",), front.minimised, box)
+    assert hypervolume(exact.minimised, box) <= front.gap.hypervolume_bound <= hypervolume(mean, box) + 1e-12
