@@ -10,6 +10,7 @@ from tradespace.cli.context import json_wanted, print_json, registry_from_contex
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
+    from tradespace.verify.measure import Protocol
     from tradespace.verify.report import FrontVerification, Verification
 
 MOST = 16
@@ -22,6 +23,7 @@ def verify(
     plans: int = typer.Option(MOST, help="Of a front, run a spread of at most this many.", min=2, max=256),
     seconds: str = typer.Option("1 s", help="Time for each pass of a plan (decode step, prefill chunk)."),
     memory: str = typer.Option(None, help="Use at most this much memory, like '4 GB'. Default: 60 % of what is free."),
+    clock: str = typer.Option("wall", help="wall; or processor: what threads ran, for a machine busy otherwise."),
     seed: int = typer.Option(0, help="Of the random weights.", min=0),
     storage: str = typer.Option(None, help="Study database, a path or URL. Default: out/tradespace.db"),
 ) -> None:
@@ -32,32 +34,30 @@ def verify(
 
     Errors are predicted / measured - 1. Only plans for this machine can be run: targets that calibrate wrote.
     """
-    from tradespace import units
     from tradespace.errors import InputError
     from tradespace.reports.recall import find
+    from tradespace.verify.evaluator import read_protocol
     from tradespace.verify.local import local_plan
     from tradespace.verify.report import verify as run
 
     if (ref is None) == (front is None):
         raise InputError("verify takes a plan, or --front STUDY", remedy="See 'tradespace verify --help'.")
     registry = registry_from_context()
-    limit = None if memory is None else int(units.parse(memory, "B", where="--memory", positive=True))
-    time = units.parse(seconds, "s", where="--seconds", positive=True)
+    given = {"seconds": seconds, "seed": seed, "clock": clock}
+    protocol = read_protocol(given | ({} if memory is None else {"memory": memory}))
     if front is not None:
-        found = _front(front, plans, time, seed, limit, storage, registry)
+        found = _front(front, plans, storage, registry, protocol)
         print_json(found.to_json()) if json_wanted() else _show_front(found)
         return
     recalled = find(ref, registry, storage)
     if recalled.problem is None:
         raise InputError("the plan's evaluator was an object of a program and cannot be rebuilt here", value=ref)
     plan = local_plan(recalled.problem.evaluator, recalled.designs, registry)
-    one = run(plan, registry, seconds=time, seed=seed, memory=limit)
+    one = run(plan, registry, protocol)
     print_json(one.to_json()) if json_wanted() else _show(one)
 
 
-def _front(
-    study: str, most: int, seconds: float, seed: int, limit: int | None, storage: str | None, registry: Registry
-) -> FrontVerification:
+def _front(study: str, most: int, storage: str | None, registry: Registry, protocol: Protocol) -> FrontVerification:
     import sys
 
     from tradespace.verify.front import of_study
@@ -66,7 +66,7 @@ def _front(
         if sys.stderr.isatty():
             print(f"\rrunning plan {done + 1} of {count} ", end="" if done + 1 < count else "\n", file=sys.stderr)
 
-    return of_study(study, most, registry, storage, seconds=seconds, seed=seed, memory=limit, told=told)
+    return of_study(study, most, registry, storage, protocol, told)
 
 
 def _show(found: Verification) -> None:

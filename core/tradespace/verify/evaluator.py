@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.units import parse
 from tradespace.verify.local import local_plan, threads_of
-from tradespace.verify.measure import Measurement, measure
+from tradespace.verify.measure import Measurement, Protocol, measure
 from tradespace.verify.passes import passes_of
 
 Floats = NDArray[np.float64]
@@ -39,8 +39,8 @@ class MeasuredFactory:
     """Takes decoder language models where a device of the target is this machine (``here: 1``).
 
     Options: those of the evaluator tables; ``seconds`` for each pass (1 s), ``seed`` of the random weights, ``memory``
-    to use at most. It is measured, so its declared fidelity is below that of the models: no search takes minutes
-    unasked. Name it, or promote a front to it with ``fidelity=[table,measured]``.
+    to use at most, ``clock`` (wall; processor on a busy machine). It is measured, so its declared fidelity is below that
+    of the models: no search takes minutes unasked. Name it, or promote a front with ``fidelity=[table,measured]``.
     """
 
     fidelity = 1
@@ -70,21 +70,29 @@ class MeasuredFactory:
         answer = self.accepts(workload, target)
         if isinstance(answer, Declined):
             raise ProblemError("evaluator 'measured' does not take this pair", value=answer.reason)
-        own = {"seconds": options.get("seconds", 1.0), "seed": options.get("seed", 0), "memory": options.get("memory")}
-        for key in options:
-            if key not in (*OPTIONS, *own):
-                raise UnknownName("option", str(key)[:80], (*OPTIONS, *own), where="evaluator options")
-        if isinstance(own["seed"], bool) or not isinstance(own["seed"], int) or own["seed"] < 0:
-            raise ProblemError("is a whole number of at least 0", value=own["seed"], where="option seed")
-        rest = {key: value for key, value in options.items() if key not in own}
+        protocol = read_protocol(options)
+        rest = {key: value for key, value in options.items() if key in OPTIONS}
         return MeasuredEvaluator(
-            TablesFactory().bind(workload, target, rest, found),
-            found,
-            seconds=parse(own["seconds"], "s", where="option seconds", positive=True),
-            seed=own["seed"],
-            memory=None if own["memory"] is None else int(parse(own["memory"], "B", where="option memory")),
-            given=dict(options),
+            TablesFactory().bind(workload, target, rest, found), found, protocol, given=dict(options)
         )
+
+
+def read_protocol(options: Mapping[str, Any]) -> Protocol:
+    """Raises `UnknownName`, `ProblemError` or `UnitError` for options that do not fit."""
+    own = {field.name: field.default for field in fields(Protocol)}
+    for key in options:
+        if key not in (*OPTIONS, *own):
+            raise UnknownName("option", str(key)[:80], (*OPTIONS, *own), where="evaluator options")
+    values: dict[str, Any] = own | {key: value for key, value in options.items() if key in own}
+    seed, memory = values["seed"], values["memory"]
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ProblemError("is a whole number of at least 0", value=seed, where="option seed")
+    return Protocol(
+        seconds=parse(values["seconds"], "s", where="option seconds", positive=True),
+        seed=seed,
+        memory=None if memory is None else int(parse(memory, "B", where="option memory", positive=True)),
+        clock=values["clock"],
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +101,12 @@ class MeasuredEvaluator:
 
     Args:
         tables: what prices the same designs without running them.
-        seconds, seed, memory: as of `measure`.
+        protocol: how it is run.
     """
 
     tables: TablesEvaluator
     registry: Registry
-    seconds: float = 1.0
-    seed: int = 0
-    memory: int | None = None
+    protocol: Protocol
     given: Mapping[str, Any] = field(default_factory=dict)
     _found: dict[int, Measurement | TradespaceError] = field(default_factory=dict)
 
@@ -158,7 +164,7 @@ class MeasuredEvaluator:
         if digest not in self._found:
             try:
                 plan = local_plan(self.tables, design, self.registry)
-                self._found[digest] = measure(plan, seconds=self.seconds, seed=self.seed, memory=self.memory)
+                self._found[digest] = measure(plan, self.protocol)
             except TradespaceError as error:  # another device, a shape that no kernel multiplies, too little memory
                 self._found[digest] = error
         return self._found[digest]

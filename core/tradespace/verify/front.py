@@ -11,6 +11,7 @@ from tradespace.problem import Problem
 from tradespace.search import knee
 from tradespace.settings import bind
 from tradespace.verify.local import local_plan
+from tradespace.verify.measure import Protocol
 from tradespace.verify.report import FrontVerification, verify, verify_front
 
 if TYPE_CHECKING:
@@ -23,11 +24,8 @@ def of_study(
     name: str,
     most: int,
     registry: Registry,
-    storage: str | None = None,
-    *,
-    seconds: float = 1.0,
-    seed: int = 0,
-    memory: int | None = None,
+    storage: str | None,
+    protocol: Protocol,
     told: Callable[[int, int], None] = lambda done, count: None,
 ) -> FrontVerification:
     """Run a spread of at most `most` plans of a front.
@@ -49,7 +47,7 @@ def of_study(
     found = []
     for i, plan in enumerate(plans):
         told(i, len(plans))
-        found.append(verify(plan, registry, seconds=seconds, seed=seed, memory=memory))
+        found.append(verify(plan, registry, protocol))
     return verify_front(name, found)
 
 

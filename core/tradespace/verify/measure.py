@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.errors import UnknownName
 from tradespace.kernels.machine import this_machine
 from tradespace.kernels.running import run_tasks
 from tradespace.verify.local import LocalPlan
@@ -18,9 +19,31 @@ from tradespace.verify.passes import Pass
 Floats = NDArray[np.float64]
 
 Clock = Literal["wall", "processor"]
+CLOCKS = ("wall", "processor")
 
 LEAST, MOST = 5, 60
 """Fewest and most timed runs of a pass."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How plans are run.
+
+    Args:
+        seconds: s for each pass, about.
+        seed: of the random weights.
+        memory: B to take at most; None: a share of what is available.
+        clock: "wall", or "processor" as `run_tasks` has it: for a machine that is busy otherwise.
+    """
+
+    seconds: float = 1.0
+    seed: int = 0
+    memory: int | None = None
+    clock: Clock = "wall"
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise UnknownName("clock", self.clock, CLOCKS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,37 +93,31 @@ class Measurement:
         return sum(found.job for found in self.passes)
 
 
-def measure(
-    plan: LocalPlan, *, seconds: float = 1.0, seed: int = 0, memory: int | None = None, clock: Clock = "wall"
-) -> Measurement:
-    """Run every pass of a plan for about `seconds` s each.
-
-    Args:
-        clock: "wall", or "processor": as `run_tasks`, for a machine that is busy otherwise.
-        memory: B to take at most; None: a share of what is available.
+def measure(plan: LocalPlan, protocol: Protocol) -> Measurement:
+    """Run every pass of a plan.
 
     Raises:
         ProblemError, KernelError: what cannot be run here, with the operator, and what to change.
     """
-    passes, rng = plan.passes(), np.random.Generator(np.random.Philox(seed))
+    passes, rng = plan.passes(), np.random.Generator(np.random.Philox(protocol.seed))
     needs = [weight_bytes(run, plan.formats(run), plan.kv.name) for run in passes]
     machine = this_machine()
     wanted, largest = int(max(need.sum() for need in needs)), int(max(need.max() for need in needs))
-    size = arena_size(wanted, largest, machine.memory, machine.last_cache, memory)
+    size = arena_size(wanted, largest, machine.memory, machine.last_cache, protocol.memory)
     arena, heads = Arena(size, rng), (int(plan.graph.facts["heads"]), int(plan.graph.facts["kv_heads"]))
     found = []
     for run in passes:
         arena.rewind()
         lowered = lower(run, plan.formats(run), plan.kv.name, heads, arena, rng)
-        found.append(_time(run, lowered, plan.threads, seconds, clock))
+        found.append(_time(run, lowered, plan.threads, protocol))
     return Measurement(tuple(found), size, wanted)
 
 
-def _time(run: Pass, lowered: Lowered, threads: int, limit: float, clock: Clock) -> Measured:
+def _time(run: Pass, lowered: Lowered, threads: int, protocol: Protocol) -> Measured:
     """A first run warms up and tells how many more fit into the time."""
     first = float(run_tasks(lowered.tasks, threads=threads).sum())
-    runs = int(np.clip(limit / max(first, 1e-6), LEAST, MOST))
-    times = run_tasks(lowered.tasks, threads=threads, repeat=runs, clock=clock)
+    runs = int(np.clip(protocol.seconds / max(first, 1e-6), LEAST, MOST))
+    times = run_tasks(lowered.tasks, threads=threads, repeat=runs, clock=protocol.clock)
     steps = times.sum(axis=1)
     low, middle, high = np.quantile(steps, [0.25, 0.5, 0.75])
     seconds = np.zeros(len(run.rows))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tradespace.verify.local import LocalPlan
-from tradespace.verify.measure import Measured, Measurement, measure
+from tradespace.verify.measure import Measured, Measurement, Protocol, measure
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -129,12 +129,9 @@ def _what(found: PassReport) -> str:
     return f"a prefill of {found.tokens} tokens that see {found.context} positions on average"
 
 
-def verify(
-    plan: LocalPlan, registry: Registry, *, seconds: float = 1.0, seed: int = 0, memory: int | None = None
-) -> Verification:
+def verify(plan: LocalPlan, registry: Registry, protocol: Protocol) -> Verification:
     """Run a plan and set what was measured beside what was predicted. Raises as `measure`."""
-    found = measure(plan, seconds=seconds, seed=seed, memory=memory)
-    return verification(plan, found, registry)
+    return verification(plan, measure(plan, protocol), registry)
 
 
 def verification(plan: LocalPlan, found: Measurement, registry: Registry) -> Verification:
