@@ -1,4 +1,6 @@
-"""Measurements behind studies/rl-aco-scheduling: ``python bench/rl_aco.py fleet | exact | halves | workflows | train``.
+"""Measurements behind studies/rl-aco-scheduling.
+
+``python bench/rl_aco.py fleet | exact | halves | workflows | proved | train``
 
 Every measured cell is appended to a file of JSON lines (``--out``) and never measured again, so a run that was stopped
 goes on; ``--minutes`` ends it earlier. The tables at the end are computed from the file.
@@ -138,9 +140,33 @@ def workflows(cell: Cell) -> Cell:
     plans = evaluator.suggest()
     out = {name: float(evaluator.price(plan)["makespan"][0]) for name, plan in plans.items()}
     out["bound"] = makespan_bound(evaluator.binding.tables)
-    for name in ("rl_aco", "pgsam"):
+    for name in ("schedule_search", "rl_aco", "pgsam"):
         front = ts.search(evaluator, ["makespan"], optimizer=name, evaluations=3000, seed=cell["seed"])
         out[name] = float(front.values[0, 0])
+    return out
+
+
+# -- 5: proved optima -------------------------------------------------------------------------------------------------
+
+
+def proved_cells(seeds: int) -> Iterator[Cell]:
+    for seed in range(seeds):
+        yield from ({"what": "proved", "tasks": n, "machines": m, "seed": seed} for n, m in ((9, 3), (12, 4)))
+
+
+def proved(cell: Cell) -> Cell:
+    """Searches with 1,000 designs beside the optimum that CP-SAT proves within 20 s; random graphs with much data."""
+    rng = np.random.default_rng(cell["seed"])
+    n = cell["tasks"]
+    edges = [[a, b, float(rng.uniform(1e7, 3e9))] for b in range(n) for a in range(b) if rng.random() < 0.4]
+    workload = {"type": "task_graph", "work": (rng.integers(1, 20, n) * 1e9).tolist(), "edges": edges}
+    evaluator = bind(Setting(workload, f"processors-{cell['machines']}"), registry()).evaluator
+    out: Cell = {}
+    for name, options in (("cpsat", {"seconds": 20.0}), ("schedule_search", {}), ("rl_aco", {}), ("pgsam", {})):
+        front = ts.search(evaluator, ["makespan"], optimizer=name, options=options, evaluations=1000, seed=cell["seed"])
+        out[name] = float(front.values[0, 0])
+        if name == "cpsat":
+            out["proved"] = "at least" not in front.note
     return out
 
 
@@ -198,7 +224,7 @@ def report_halves(rows: list[Cell]) -> None:
 
 def report_workflows(rows: list[Cell]) -> None:
     listed = ("heft", "cpop", "peft")
-    print("\nmakespan: best of HEFT, CPOP, PEFT over the lower bound; rl_aco and pgsam relative to that best")
+    print("\nmakespan: best of HEFT, CPOP, PEFT over the lower bound; searches relative to that best")
     for scale in (1, 10, 100):
         for affine in (False, True):
             mine = [r for r in rows if r["scale"] == scale and r["affine"] == affine]
@@ -207,13 +233,21 @@ def report_workflows(rows: list[Cell]) -> None:
             best = np.array([min(r[k] for k in listed) for r in mine])
             bound, heft = (np.array([r[k] for r in mine]) for k in ("bound", "heft"))
             texts = [f"data x{scale:<3} affinity {affine!s:5} n={len(mine)} HEFT/bound {np.median(heft / bound):.3f}"]
-            for name in ("rl_aco", "pgsam"):
+            for name in ("schedule_search", "rl_aco", "pgsam"):
                 ours = np.array([r[name] for r in mine])
                 wide = heft > bound * 1.02
                 closed = np.median(((heft - ours) / (heft - bound))[wide]) if wide.any() else float("nan")
                 never = bool((ours <= best * (1 + 1e-12)).all())
                 texts.append(f"{name} {np.mean(ours / best):.4f} never worse {never} gap closed {closed:.2f}")
             print("; ".join(texts))
+
+
+def report_proved(rows: list[Cell]) -> None:
+    known = [row for row in rows if row["proved"]]
+    print(f"\n{len(known)} of {len(rows)} optima proved; makespan over the optimum, mean and worst")
+    for name in ("schedule_search", "rl_aco", "pgsam"):
+        ratio = np.array([row[name] / row["cpsat"] for row in known])
+        print(f"{name:16} {ratio.mean():.4f} {ratio.max():.4f}  within 1 %: {np.mean(ratio <= 1.01):.0%}")
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -223,6 +257,7 @@ PARTS: Mapping[str, tuple[Callable[[int], Iterator[Cell]], Callable[[Cell], Cell
     "exact": (exact_cells, exact, report_exact),
     "halves": (halves_cells, halves, report_halves),
     "workflows": (workflow_cells, workflows, report_workflows),
+    "proved": (proved_cells, proved, report_proved),
 }
 
 
