@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.kernels.device import SHORT, SMALL
 from tradespace.kernels.formats import FORMATS
 from tradespace.kernels.gpu import GPU, find_gpu
 from tradespace.kernels.machine import Machine, this_machine
 from tradespace.kernels.measure import Bench, Probe, Reading, probes
 from tradespace.kernels.power import package_power
-from tradespace.kernels.products import WANTED
+from tradespace.kernels.products import WANTED, product_kernel
 
 AGREE = 0.10
 """Two medians this close agree."""
@@ -120,6 +121,9 @@ def _arrange(
             if crew == "all" or machine.cores == 1:
                 put("devices.cpu.bandwidth", reading)
                 put("memories.dram.bandwidth", reading)
+        elif name.startswith("small"):
+            precision = path.split(".", 1)[1]
+            put(f"devices.cpu.start_{crew}.{precision}", _start(precision, crew, raw))
         elif name == "latency":
             put(f"latency.{path.split('.')[1]}", reading)
         elif name == "storage":
@@ -138,6 +142,18 @@ def _arrange(
             mine = f"{path.removesuffix(form)}{alias}"
             out.setdefault(mine, out[path].at(mine))
     return dict(sorted(out.items()))
+
+
+def _start(precision: str, crew: str, raw: Mapping[str, Reading]) -> Reading:
+    """s that a small product takes beyond its weights at the rate of its row length and its activations."""
+    weights = product_kernel(precision).weight_bytes(SMALL, SMALL)
+    long, short = (raw[f"{name}_{crew}.{precision}"].value for name in ("stream", "short"))
+    parts = weights * (1 / long + SHORT / SMALL * (1 / short - 1 / long))
+    ready = raw.get(f"prepare_{crew}.{precision}")
+    parts += SMALL / ready.value if ready is not None else 0.0
+    small = raw[f"small_{crew}.{precision}"]
+    how = f"{small.how}, beyond its weights and activations"
+    return replace(small.at("", lambda seconds: np.maximum(0.0, seconds - parts)), how=how)
 
 
 def _storage(raw: Mapping[str, Reading], put: Callable[..., None]) -> None:
@@ -320,6 +336,8 @@ def compare(found: Calibration, earlier: Path) -> list[Change]:
     body = next(iter(document.values())) if len(document) == 1 else document
     changes = []
     for path, reading in found.readings.items():
+        if ".start_" in path:
+            continue  # what is left of measured times after subtracting others, which are compared themselves
         node: Any = body
         for key in path.split("."):
             node = node.get(key) if isinstance(node, Mapping) else None

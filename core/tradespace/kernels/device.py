@@ -8,8 +8,8 @@ scalability law, 1993). Times:
   activations (`prepare`: quantising, tables). Weights are read out of memory (`stream`), the first 512 of each row at
   the rate of rows that end there (`short`). Columns compute in fours at the rate of many columns (`gemm`), the others
   each as one pass over cached weights (`cached`).
-  What a small product within a step (`small`) takes longer than these parts is added to every product: threads hand
-  activations to each other, and a stream of weights takes a while to start.
+  To each product is added what a small one within a step takes longer than these parts (`start`): threads hand
+  activations to each other, and a stream of weights takes a while to run.
 - attention: FLOP over `attention`, by the thread with most heads; everything else: FLOP (or weights read) over
   `pointwise`. One `dispatch` a kernel.
 
@@ -42,7 +42,7 @@ SHORT = 512
 """Weights of a row at which `short` is measured."""
 
 SMALL = 768
-"""Rows and columns of the product that `small` is measured with."""
+"""Rows and columns of the product that `start` is measured with."""
 
 RATES: Mapping[str, str] = {"stream": "B/s", "short": "B/s", "cached": "B/s", "gemm": "FLOP/s", "prepare": "Hz"}
 """By-precision rates that a target states as ``<rate>_one`` and ``<rate>_all``."""
@@ -60,7 +60,7 @@ class CPUKernels:
         "cores": "1",
         **{f"{rate}_one": f"{unit} by precision" for rate, unit in RATES.items()},
         **{f"{rate}_all": f"{unit} or zero by precision" for rate, unit in RATES.items()},
-        **dict.fromkeys(("small_one", "small_all"), "s or zero by precision"),
+        **dict.fromkeys(("start_one", "start_all"), "s or zero by precision"),
         **dict.fromkeys(("attention_one", "pointwise_one"), "FLOP/s"),
         **dict.fromkeys(("attention_all", "pointwise_all"), "FLOP/s or zero"),
         **dict.fromkeys(("dispatch_one", "dispatch_all"), "s or zero"),
@@ -71,7 +71,7 @@ class CPUKernels:
         "here": "1 or zero",
     }
     defaults: ClassVar[Mapping[str, float]] = {
-        **{name: 0.0 for name in constants if not name.endswith("_one") or name == "small_one"},
+        **{name: 0.0 for name in constants if not name.endswith("_one") or name == "start_one"},
         "threads": 1.0,
         "cores": 1.0,
         "triad_one": 0.0,
@@ -108,31 +108,13 @@ def product_time(operators: Operators, device: Device, precision: Precision) -> 
     full = np.floor(m / COLUMNS) * COLUMNS
     compute = 2 * k * n * count * full / between(device, "gemm", name)
     compute = compute + (m - full) * weights / between(device, "cached", name)
-    read = _reading(weights, k, device, name, 1 / weight_rate(device, name))
-    more = _preparing(m * k * count, device, name) + count * beyond(device, precision)
+    short = np.minimum(1.0, SHORT / np.maximum(k, 1.0))
+    beyond = 1 / between(device, "short", name) - 1 / between(device, "stream", name)  # negative where tiles are wider
+    read = weights * np.maximum(0.0, 1 / weight_rate(device, name) + short * beyond)
+    more = count * between(device, "start", name)
+    if device.at("prepare_one", name) is not None:
+        more = more + m * k * count / between(device, "prepare", name)
     return np.asarray(np.maximum(read, compute) + more)
-
-
-def _reading(weights: Floats, k: Floats, device: Device, name: str, byte: float) -> Floats:
-    """s to read weights in rows of k, `byte` s each."""
-    short = max(0.0, 1 / between(device, "short", name) - 1 / between(device, "stream", name))
-    return np.asarray(weights * (byte + np.minimum(1.0, SHORT / np.maximum(k, 1.0)) * short))
-
-
-def _preparing(activations: Floats, device: Device, name: str) -> Floats:
-    if device.at("prepare_one", name) is None:
-        return np.zeros_like(activations)
-    return np.asarray(activations / between(device, "prepare", name))
-
-
-def beyond(device: Device, precision: Precision) -> float:
-    """s that a product within a step takes beyond its parts: never less than none."""
-    name, side = precision.name, np.array([float(SMALL)])
-    if not device.at("small_one", name):
-        return 0.0
-    weights = np.asarray(precision.bytes(side * SMALL), np.float64)
-    parts = _reading(weights, side, device, name, 1 / between(device, "stream", name))
-    return max(0.0, between(device, "small", name) - float((parts + _preparing(side, device, name))[0]))
 
 
 def threads_of(device: Device) -> float:
@@ -153,7 +135,7 @@ def weight_rate(device: Device, precision: str) -> float:
 def between(device: Device, name: str, precision: str | None = None) -> float:
     """A measured number at the device's number of threads; more threads than cores count as all of them.
 
-    Rates grow as the module says; `dispatch` and `small` are times and go linearly from one to the other.
+    Rates grow as the module says; `dispatch` and `start` are times and go linearly from one to the other.
     """
     ends = []
     for end in ("one", "all"):
@@ -165,7 +147,7 @@ def between(device: Device, name: str, precision: str | None = None) -> float:
         return one
     if threads == cores:
         return most
-    if name in ("dispatch", "small"):
+    if name in ("dispatch", "start"):
         return one + (most - one) * (threads - 1) / (cores - 1)
     contention = (cores * one / most - 1) / (cores - 1)
     return threads * one / max(1e-9, 1 + contention * (threads - 1))

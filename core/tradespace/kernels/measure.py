@@ -33,7 +33,7 @@ MATRIX = 4 * 2**20
 """B of weights of one piece of the streaming measurement: a typical matrix of a small model."""
 LARGE = 128 * 2**20
 """B of weights that no cache holds, unless four times the last one are more."""
-LONG = 4096
+LONG = 8192
 """Weights of a row of the streaming measurement; `SHORT` ones tell the time of a row from the time of its bytes."""
 READY = 16_384
 """Activations made ready in one go: enough that the call itself does not count."""

@@ -120,7 +120,7 @@ local:
       prepare_one: {q8_0: 1 GHz}
       prepare_all: {q8_0: 4 GHz}
       short_one: {q8_0: 8 GB/s, fp16: 10 GB/s}  # a row of 512 takes 68 ns instead of 54.4
-      short_all: {q8_0: 16 GB/s, fp16: 21 GB/s}  # 34 ns instead of 27.2; faster than long rows counts as no time
+      short_all: {q8_0: 16 GB/s, fp16: 21 GB/s}  # 34 ns instead of 27.2
       attention_one: 10 GFLOP/s
       attention_all: 40 GFLOP/s
       pointwise_one: 1 GFLOP/s
@@ -177,6 +177,29 @@ def test_columns_in_fours_share_the_decoding(local: Path) -> None:
     assert time(3) == pytest.approx(3 * byte / 20e9)
     assert time(16) == pytest.approx(2 * 16 / 100e9)
     assert time(18) == pytest.approx(2 * 16 / 100e9 + 2 * byte / 20e9)
+
+
+def test_a_product_within_a_step_takes_longer_than_its_parts(local: Path) -> None:
+    q8 = registry().load("precisions", "q8_0")
+    graph = load_workload({"extends": "llama-3.2-1b", "phase": "decode"}, registry())
+    row = graph.operators.kind.index("matmul")
+    bare = product_time(graph.operators, _device(local), q8)[row]
+    slow = _device(local, start_one={"q8_0": "2 us"}, start_all={"q8_0": "8 us"})
+    assert product_time(graph.operators, slow, q8)[row] - bare == pytest.approx(2e-6)
+    assert between(
+        _device(local, threads=2, start_one={"q8_0": "2 us"}, start_all={"q8_0": "8 us"}), "start", "q8_0"
+    ) == (pytest.approx(4e-6))
+
+
+def test_the_thread_with_most_heads_sets_the_pace(local: Path) -> None:
+    graph = load_workload({"extends": "smollm-135m", "phase": "decode", "context": 256}, registry())
+    row = graph.operators.kind.index("attention")
+
+    fp16 = registry().load("precisions", "fp16")
+    one, four = (
+        float(CPUKernels().table(graph.operators, _device(local, threads=t), [fp16]).time[row, 0]) for t in (1, 4)
+    )
+    assert one / four == pytest.approx(4 * 9 / 12)  # 9 heads: one of four threads has three of them
 
 
 def test_rates_between_one_thread_and_all(local: Path) -> None:
