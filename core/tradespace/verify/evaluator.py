@@ -39,8 +39,8 @@ class MeasuredFactory:
     """Takes decoder language models where a device of the target is this machine (``here: 1``).
 
     Options: those of the evaluator tables; ``seconds`` for each pass (1 s), ``seed`` of the random weights, ``memory``
-    to use at most, ``clock`` (wall; processor on a busy machine). It is measured, so its declared fidelity is below that
-    of the models: no search takes minutes unasked. Name it, or promote a front with ``fidelity=[table,measured]``.
+    to use at most, ``clock`` (wall; processor on a busy machine). It is measured, so its declared fidelity is below
+    that of the models: no search takes minutes unasked. Name it, or promote a front: ``fidelity=[table,measured]``.
     """
 
     fidelity = 1
