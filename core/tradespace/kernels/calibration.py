@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.kernels.device import SHORT, SMALL
+from tradespace.kernels.device import SMALL, shortness
 from tradespace.kernels.formats import FORMATS
 from tradespace.kernels.gpu import GPU, find_gpu
 from tradespace.kernels.machine import Machine, this_machine
@@ -148,7 +148,7 @@ def _start(precision: str, crew: str, raw: Mapping[str, Reading]) -> Reading:
     """s that a small product takes beyond its weights at the rate of its row length and its activations."""
     weights = product_kernel(precision).weight_bytes(SMALL, SMALL)
     long, short = (raw[f"{name}_{crew}.{precision}"].value for name in ("stream", "short"))
-    parts = weights * (1 / long + SHORT / SMALL * (1 / short - 1 / long))
+    parts = weights * (1 / long + float(shortness(np.array(SMALL))) * (1 / short - 1 / long))
     ready = raw.get(f"prepare_{crew}.{precision}")
     parts += SMALL / ready.value if ready is not None else 0.0
     small = raw[f"small_{crew}.{precision}"]

@@ -5,9 +5,9 @@ Everything here is ours. Rates are measured at 1 thread and at all `cores`; betw
 scalability law, 1993). Times:
 
 - product of m columns: the slower of reading the weights and computing, and before it what the kernel does to the
-  activations (`prepare`: quantising, tables). Weights are read out of memory (`stream`), the first 512 of each row at
-  the rate of rows that end there (`short`). Columns compute in fours at the rate of many columns (`gemm`), the others
-  each as one pass over cached weights (`cached`).
+  activations (`prepare`: quantising, tables). Weights are read out of memory; a byte takes a time of its own and a
+  share of its row's, which rows of 2048 (`stream`) and of 512 (`short`) tell apart; longer ones count as 2048. Columns
+  compute in fours at the rate of many columns (`gemm`), the others each as one pass over cached weights (`cached`).
   To each product is added what a small one within a step takes longer than these parts (`start`): threads hand
   activations to each other, and a stream of weights takes a while to run.
 - attention: FLOP over `attention`, by the thread with most heads; everything else: FLOP (or weights read) over
@@ -38,8 +38,8 @@ Floats = NDArray[np.float64]
 COLUMNS = 4
 """Columns that share one decoding of the weights, see ``c/blocks.c``."""
 
-SHORT = 512
-"""Weights of a row at which `short` is measured."""
+SHORT, LONG = 512, 2048
+"""Weights of a row at which `short` and `stream` are measured."""
 
 SMALL = 768
 """Rows and columns of the product that `start` is measured with."""
@@ -108,13 +108,17 @@ def product_time(operators: Operators, device: Device, precision: Precision) -> 
     full = np.floor(m / COLUMNS) * COLUMNS
     compute = 2 * k * n * count * full / between(device, "gemm", name)
     compute = compute + (m - full) * weights / between(device, "cached", name)
-    short = np.minimum(1.0, SHORT / np.maximum(k, 1.0))
-    beyond = 1 / between(device, "short", name) - 1 / between(device, "stream", name)  # negative where tiles are wider
-    read = weights * np.maximum(0.0, 1 / weight_rate(device, name) + short * beyond)
+    rows = 1 / between(device, "short", name) - 1 / between(device, "stream", name)  # negative where tiles are wider
+    read = weights * np.maximum(0.0, 1 / weight_rate(device, name) + shortness(k) * rows)
     more = count * between(device, "start", name)
     if device.at("prepare_one", name) is not None:
         more = more + m * k * count / between(device, "prepare", name)
     return np.asarray(np.maximum(read, compute) + more)
+
+
+def shortness(k: Floats) -> Floats:
+    """1 for rows of at most `SHORT` weights, 0 for at least `LONG`, in between as 1/k."""
+    return np.clip((SHORT / np.maximum(k, 1.0) - SHORT / LONG) / (1 - SHORT / LONG), 0.0, 1.0)
 
 
 def threads_of(device: Device) -> float:

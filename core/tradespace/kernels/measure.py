@@ -19,7 +19,7 @@ from tradespace.kernels import threads as pairs
 from tradespace.kernels.build import KernelError
 from tradespace.kernels.contract import TaskKernel
 from tradespace.kernels.decoder import Add, Attention, SiluMul, attention_task, norm_task
-from tradespace.kernels.device import SHORT, SMALL
+from tradespace.kernels.device import LONG, SHORT, SMALL
 from tradespace.kernels.machine import Machine
 from tradespace.kernels.memory import aligned, zeros
 from tradespace.kernels.probes import PEAKS, PointerChase, Read, Triad
@@ -33,8 +33,6 @@ MATRIX = 4 * 2**20
 """B of weights of one piece of the streaming measurement: a typical matrix of a small model."""
 LARGE = 128 * 2**20
 """B of weights that no cache holds, unless four times the last one are more."""
-LONG = 8192
-"""Weights of a row of the streaming measurement; `SHORT` ones tell the time of a row from the time of its bytes."""
 READY = 16_384
 """Activations made ready in one go: enough that the call itself does not count."""
 COLUMNS = 64
@@ -176,8 +174,9 @@ def _stream(bench: Bench, precision: str, k: int) -> tuple[list[Task], int]:
     kernel, x = product_kernel(precision), _row(bench, k)
     rows = max(32, MATRIX // kernel.weight_bytes(32, k) * 32)
     size = kernel.weight_bytes(rows, k)
-    made = [kernel.over(bench.data[at : at + size], rows, x) for at in range(0, len(bench.data) - size, size + 4096)]
-    return [task for product in made for task in product.multiply], size
+    first = kernel.over(bench.data, rows, x)
+    starts = range(0, len(bench.data) - size, size + 64)
+    return [task for at in starts for task in kernel.again(first, bench.data[at : at + size]).multiply], size
 
 
 def _cached(bench: Bench) -> int:
