@@ -136,7 +136,8 @@ class Evaluator(Protocol):
 class Declined:
     """Why an evaluator does not take a pair of workload and target. Falsy, so ``if factory.accepts(...)`` reads.
 
-    ``other_kind``: it takes no workload of this kind on any target, so that nobody needs to hear of it.
+    ``other_kind``: it takes no workload of this kind on any target, or only measures on the machine it runs on, so
+    that nobody needs to hear of it.
     """
 
     reason: str

@@ -62,9 +62,9 @@ class KernelFactory:
 
     def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined:
         if not isinstance(workload, OperatorGraph):
-            return Declined("measures the products of operator graphs")
+            return Declined("measures the products of operator graphs", other_kind=True)
         if len(target.devices) != 1 or not target.devices[0].numbers.get("here"):
-            return Declined("measures on this machine: the target has one device, with 'here: 1'")
+            return Declined("measures on this machine: the target has one device, with 'here: 1'", other_kind=True)
         shapes = shapes_of(workload)
         if not 1 <= len(shapes) <= MAX_SHAPES:
             return Declined(f"measures 1 to {MAX_SHAPES} different products; the workload has {len(shapes)}")

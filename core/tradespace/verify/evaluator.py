@@ -51,7 +51,7 @@ class MeasuredFactory:
             return answer
         here = [device for device in target.devices if device.numbers.get("here")]
         if not here:
-            return Declined("runs plans on this machine: no device of the target has 'here: 1'")
+            return Declined("runs plans on this machine: no device of the target has 'here: 1'", other_kind=True)
         try:
             passes_of(workload)
             for device in here:
