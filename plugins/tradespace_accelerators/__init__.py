@@ -10,3 +10,22 @@ from tradespace.hookspecs import hookimpl
 @hookimpl
 def tradespace_catalogue() -> str:
     return str(Path(__file__).parent / "catalogue")
+
+
+@hookimpl
+def tradespace_workloads() -> dict[str, str]:
+    return {"group-conv": "tradespace_accelerators.draco:build"}
+
+
+@hookimpl
+def tradespace_device_models() -> dict[str, str]:
+    return {
+        "weight-stationary": "tradespace.costs.pe_arrays:WeightStationary",
+        "output-stationary": "tradespace.costs.pe_arrays:OutputStationary",
+        "row-stationary": "tradespace.costs.pe_arrays:RowStationary",
+    }
+
+
+@hookimpl
+def tradespace_evaluators() -> dict[str, str]:
+    return {"group-conv": "tradespace_accelerators.draco:GroupConvFactory"}

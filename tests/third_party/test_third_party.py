@@ -52,7 +52,7 @@ def test_both_are_listed_and_the_broken_one_costs_only_itself(site: Path) -> Non
         "distribution": "acme-tradespace",
         "version": "1.2.3",
         "contract": 1,
-        "names": {"device_models": ["weight-stationary"], "optimizers": ["acme-climber"]},
+        "names": {"device_models": ["acme-stationary"], "optimizers": ["acme-climber"]},
         "catalogue": None,
         "error": None,
         "conflicts": [],
@@ -73,7 +73,7 @@ def test_the_failed_plugin_is_named_when_its_name_is_missed(site: Path) -> None:
     [
         ("targets", "acme-array"),
         ("workloads", "acme-decoder"),
-        ("device-models", "weight-stationary"),
+        ("device-models", "acme-stationary"),
         ("optimizers", "acme-climber"),
     ],
 )
@@ -106,7 +106,7 @@ import numpy as np
 from types import SimpleNamespace
 from tradespace.plugins import registry
 from tradespace.targets import load_target
-model = registry().load("device_models", "weight-stationary")()
+model = registry().load("device_models", "acme-stationary")()
 device = load_target("acme-array", registry()).device("array")
 gemm = tuple(np.array([float(x)]) for x in (3025, 363, 96, 1))
 table = model.table(SimpleNamespace(gemm=gemm), device, ())

@@ -2,7 +2,7 @@
 
 Everything is per job: an operator's cost per execution times its repeats. Formulas:
 
-- bytes = weights in their format + activations (`activation_bits`) + KV in the KV precision
+- bytes = weights in their format + activations (`activation_bits`) + KV in the KV precision + what a model refetches
 - time  = max(device model's time, bytes / bandwidth) + launch overhead, bandwidth = min(device, memory)
 - DASI  = device model's time / max(...) per operator; a block's is the mean weighted by time (ours, see `qeil`)
 - energy = idle power * time + dynamic power * (a * arithmetic time + (1 - a) * memory time): the device's maximum
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.columns import BROKEN, COLUMNS, ENERGY, LOSS, MEMORY_ENERGY, MOVED, RESIDENT, TIME, USEFUL
-from tradespace.costs.contract import CostTable
+from tradespace.costs.contract import Column, CostTable
 from tradespace.costs.entries import Entries
 from tradespace.plugins import Registry
 from tradespace.precisions import Precision
@@ -43,6 +43,7 @@ class EntryTables:
         ties: (entry a, entry b) rows and (T, P) bytes saved when both are in one memory in that precision.
         extra: further columns of the device models, (n, D, P) each, 0 on devices without them.
         tokens: tokens per job.
+        described: what the models say of their further columns.
     """
 
     costs: Floats
@@ -54,6 +55,7 @@ class EntryTables:
     tie_bytes: Floats  # (T, P)
     tokens: float
     extra: dict[str, Floats] = field(default_factory=dict)
+    described: dict[str, Column] = field(default_factory=dict)
 
 
 def tabulate(
@@ -85,6 +87,7 @@ def tabulate(
         for name, column in table.columns.items():
             extra.setdefault(name, np.zeros(costs.shape[:3]))
             np.add.at(extra[name][:, d], entries.owner, column[index] * graph.operators.repeat[:, None])
+    models = [registry.load("device_models", device.model) for device in target.devices]
     costs[..., RESIDENT] = resident_bytes(graph, entries, precisions, kv)[:, None, :]
     costs[..., LOSS] = loss_shares(graph, entries, precisions)[:, None, :]
     _fill_broken(costs)
@@ -103,6 +106,7 @@ def tabulate(
         saved,
         graph.tokens,
         extra,
+        {name: column for model in models for name, column in getattr(model, "columns", {}).items()},
     )
 
 
@@ -162,6 +166,8 @@ def _device(
     table = model.table(ops, device, precisions).dense(len(ops), len(precisions), f"device model '{device.model}'")
     memory = target.memory_of(device.name)
     arithmetic = table.time
+    if table.refetched is not None:
+        moved = moved + table.refetched
     traffic = moved / min(device.bandwidth, memory.bandwidth)
     work = np.maximum(arithmetic, traffic)
     overhead = device.launch_overhead + (table.overhead if table.overhead is not None else 0.0)

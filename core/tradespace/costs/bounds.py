@@ -61,7 +61,10 @@ def structure(binding: Binding, packed: Packed) -> Structure | None:
         terms[f"memory.{name}"] = ChainTerm(_only(resident, [d]), None, exact=exact)
         busy = time.reshape(resident.shape)
         terms[f"busy.{name}"] = ChainTerm(_only(busy, [d]), None, exact=one)
+    described = binding.tables[0].described
     for name in binding.tables[0].extra:
+        if name in described and described[name].over is not None:
+            continue  # a mean is no sum
         column = np.stack([t.extra[name] for t in binding.tables]).min(axis=0)
         terms[name] = ChainTerm(column.reshape(len(column), -1), None, exact=one)
     return Structure(("placement", "precision"), terms, _limits(binding, resident), maxima)

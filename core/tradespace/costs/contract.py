@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,23 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-RESERVED = ("time", "overhead", "energy", "unsupported")
+RESERVED = ("time", "overhead", "energy", "refetched", "unsupported")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a further column of a device model means as a metric.
+
+    Args:
+        unit, direction, meaning: of the metric; direction is min or max.
+        over: another column: the metric is the mean of this one weighted by that one, so the model gives this column
+            multiplied by that one. None: the column adds up.
+    """
+
+    unit: str = "1"
+    direction: Literal["min", "max"] = "min"
+    meaning: str = ""
+    over: str | None = None
 
 
 @dataclass(frozen=True, init=False)
@@ -31,14 +47,17 @@ class CostTable:
             memory time, so a model must not count the device's main memory itself.
         overhead: s added after that maximum, beyond the device's ``launch_overhead``, which the engine adds.
         energy: J above idle, main memory excluded. Without it the engine uses the device's power (see `energies`).
+        refetched: B that cross the main memory beyond each tensor once, which the engine counts (a small buffer).
         unsupported: bool, True where the device cannot run the operator in that precision; its other numbers are
             ignored there. Never write inf or nan.
-        columns: any further named quantities (``cycles=...``); they add up over a plan and become metrics.
+        columns: any further named quantities (``cycles=...``); they become metrics, and add up over a plan unless the
+            model's `columns` says that one is a mean.
     """
 
     time: Floats
     overhead: Floats | None
     energy: Floats | None
+    refetched: Floats | None
     unsupported: Bools | None
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
@@ -48,6 +67,7 @@ class CostTable:
         *,
         overhead: Any = None,
         energy: Any = None,
+        refetched: Any = None,
         unsupported: Any = None,
         **columns: Any,
     ) -> None:
@@ -55,6 +75,7 @@ class CostTable:
         put(self, "time", np.asarray(time, np.float64))
         put(self, "overhead", None if overhead is None else np.asarray(overhead, np.float64))
         put(self, "energy", None if energy is None else np.asarray(energy, np.float64))
+        put(self, "refetched", None if refetched is None else np.asarray(refetched, np.float64))
         put(self, "unsupported", None if unsupported is None else np.asarray(unsupported, bool))
         put(self, "columns", {name: np.asarray(column, np.float64) for name, column in columns.items()})
 
@@ -62,9 +83,9 @@ class CostTable:
         """Every column as ``(n, p)``, zeros where unsupported. Raises `PluginError` for bad shapes or values."""
         unsupported = _spread(self.unsupported, n, p, bool, f"{where}.unsupported")
         out: dict[str, Any] = {}
-        for name in ("time", "overhead", "energy", *self.columns):
+        for name in ("time", "overhead", "energy", "refetched", *self.columns):
             raw = self.columns[name] if name in self.columns else getattr(self, name)
-            if raw is None and name == "energy":
+            if raw is None and name in ("energy", "refetched"):
                 continue
             column = np.where(unsupported, 0.0, _spread(raw, n, p, np.float64, f"{where}.{name}"))
             if not (np.isfinite(column).all() and (column >= 0).all()):
@@ -86,6 +107,7 @@ class DeviceModel(Protocol):
         constants: constant -> SI unit; " or zero" and " by precision" may follow (in that order). Read from the YAML.
         runs: operator kinds it can execute.
         defaults: optional, constant -> SI value.
+        columns: optional, name of a further column -> `Column`.
     """
 
     constants: Mapping[str, str]

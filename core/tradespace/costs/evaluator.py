@@ -126,10 +126,15 @@ class TablesEvaluator:
         return plan_of(self, design)
 
     def _extra(self, name: str, placement: Any, precision: Any, variant: Any) -> Floats:
-        """A further column of a device model, summed over entries."""
+        """A further column of a device model, summed over entries, or its mean weighted by another column."""
         table = np.stack([t.extra[name] for t in self.binding.tables])
         entries = np.arange(placement.shape[1])[None, :]
-        return np.asarray(table[variant[:, None], entries, placement, precision].sum(axis=1))
+        total = np.asarray(table[variant[:, None], entries, placement, precision].sum(axis=1))
+        column = self.binding.tables[0].described.get(name)
+        if column is None or column.over is None:
+            return total
+        weight = self._extra(column.over, placement, precision, variant)
+        return np.asarray(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0))
 
 
 def metric_rows(devices: list[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tradespace import plugins
 from tradespace.costs import kernel
 from tradespace.costs.binding import Binding, accepts, bind
+from tradespace.costs.contract import Column
 from tradespace.costs.evaluator import TablesEvaluator
 from tradespace.costs.options import read_options
 from tradespace.plugins import Registry
@@ -98,4 +99,10 @@ def device_metrics(binding: Binding, extra: Sequence[str] = ()) -> tuple[Metric,
 
 def extra_metrics(binding: Binding) -> tuple[Metric, ...]:
     """Further columns of the device models."""
-    return tuple(Metric(name, "1", "min", f"sum of '{name}' of the device models") for name in binding.tables[0].extra)
+    found = binding.tables[0]
+    known = {name: found.described.get(name, Column()) for name in found.extra}
+    return tuple(
+        Metric(name, column.unit, column.direction, column.meaning or f"sum of '{name}' of the device models")
+        for name, column in known.items()
+        if column.over is None or column.over in known
+    )

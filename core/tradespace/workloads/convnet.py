@@ -208,6 +208,9 @@ def _columns(row: Layer) -> dict[str, float]:
             "n": float(row.outputs // row.groups),
             "count": float(row.groups),
         }
+    if row.kind == "conv":
+        values |= dict.fromkeys(("out_height", "out_width"), float(row.out_height))
+        values |= dict.fromkeys(("kernel_height", "kernel_width"), float(row.kernel))
     return values | {
         "flop": flop, "weights": stored, "weights_resident": stored,
         "act_in": float(row.elements_in), "act_out": float(row.elements_out),

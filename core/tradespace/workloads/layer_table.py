@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tradespace.errors import InputError
-from tradespace.workloads.operators import PRICED, Edges, OperatorGraph, Operators
+from tradespace.workloads.operators import PRICED, WINDOW, Edges, OperatorGraph, Operators
 from tradespace.workloads.options import check_keys, integer, text
 from tradespace.workloads.tables_read import base_suffix, csv_rows, first_line, lines_of
 
@@ -89,7 +89,7 @@ def _graph(name: str, layers: list[tuple[str, tuple[float, ...]]], batch: int, s
     rows = np.array([_columns(sizes, batch) for _, sizes in layers])
     names = [f"{at}.{layer}" for at, (layer, _) in enumerate(layers)]
     count = len(rows)
-    table = dict(zip(("m", "k", "n", "act_in"), rows.T, strict=True))
+    table = dict(zip(("m", "k", "n", "act_in", *WINDOW), rows.T, strict=True))
     weights = table["k"] * table["n"]
     columns = {key: np.zeros(count) for key in PRICED} | table | {"count": np.ones(count), "weights": weights}
     columns |= {"weights_resident": weights.copy(), "act_out": table["m"] * table["n"]}
@@ -114,11 +114,12 @@ def _graph(name: str, layers: list[tuple[str, tuple[float, ...]]], batch: int, s
     )  # fmt: skip
 
 
-def _columns(sizes: tuple[float, ...], batch: int) -> tuple[float, float, float, float]:
-    """(m, k, n, elements read) of a layer."""
+def _columns(sizes: tuple[float, ...], batch: int) -> tuple[float, ...]:
+    """(m, k, n, elements read, output height and width, filter height and width) of a layer."""
     if len(sizes) == len(_GEMM):
         m, n, k = sizes
-        return batch * m, k, n, batch * m * k
+        return batch * m, k, n, batch * m * k, 0.0, 0.0, 0.0, 0.0
     height, width, rows, columns, channels, filters, stride = sizes
-    out = -(-(height - rows + stride) // stride) * -(-(width - columns + stride) // stride)
-    return batch * out, rows * columns * channels, filters, batch * height * width * channels
+    down, across = -(-(height - rows + stride) // stride), -(-(width - columns + stride) // stride)
+    product = batch * down * across, rows * columns * channels, filters
+    return *product, batch * height * width * channels, down, across, rows, columns

@@ -24,8 +24,16 @@ KINDS = ("matmul", "conv", "attention", "norm", "elementwise", "embedding", "sof
 layers); aggregate = totals only, no shape."""
 
 SHAPE = ("m", "k", "n", "count")
-PRICED = (*SHAPE, "flop", "weights", "act_in", "act_out", "kv_read", "kv_write", "weights_resident", "kv_resident")
+WINDOW = ("out_height", "out_width", "kernel_height", "kernel_width")
+"""What a convolution's gemm view forgets: the sizes of one output map and of the filter; 0 where nobody said."""
+PRICED = (
+    *SHAPE, *WINDOW, "flop", "weights", "act_in", "act_out", "kv_read", "kv_write", "weights_resident", "kv_resident",
+)  # fmt: skip
 """Columns that a device model may read: rows equal in `kind` and in these are priced once."""
+
+
+def _unknown() -> Floats:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +53,8 @@ class Operators:
         kv_read, kv_write: elements of the KV cache (or another state kept between steps) read and written.
         repeat: executions per job.
         weights_resident, kv_resident: elements that occupy memory. 0 on a second phase that reuses the first's.
+        out_height, out_width, kernel_height, kernel_width: of a convolution, 0 where unknown and for other kinds
+            (left out: unknown everywhere). m = images x out_height x out_width.
     """
 
     name: tuple[str, ...]
@@ -63,6 +73,15 @@ class Operators:
     repeat: Floats
     weights_resident: Floats
     kv_resident: Floats
+    out_height: Floats = field(default_factory=_unknown)
+    out_width: Floats = field(default_factory=_unknown)
+    kernel_height: Floats = field(default_factory=_unknown)
+    kernel_width: Floats = field(default_factory=_unknown)
+
+    def __post_init__(self) -> None:
+        for column in WINDOW:
+            if not getattr(self, column).size:
+                object.__setattr__(self, column, np.zeros(len(self.name)))
 
     def __len__(self) -> int:
         return len(self.name)

@@ -32,6 +32,10 @@ class Row:
     kv_write: float = 0.0
     weights_resident: float = 0.0
     kv_resident: float = 0.0
+    out_height: float = 0.0
+    out_width: float = 0.0
+    kernel_height: float = 0.0
+    kernel_width: float = 0.0
 
 
 @dataclass(frozen=True)

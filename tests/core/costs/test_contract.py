@@ -36,13 +36,13 @@ class WeightStationary:
 
 @hookimpl
 def tradespace_device_models():
-    return {"weight-stationary": f"{__name__}:WeightStationary"}
+    return {"example-array": f"{__name__}:WeightStationary"}
 '''
 TOY_ARRAY = {
     "source": "SCALE-Sim v2 test folder",
     "memories": {"dram": {"bandwidth": "25.6 GB/s", "capacity": "4 GB"}},
     "devices": {
-        "array": {"model": "weight-stationary", "memory": "dram", "rows": 32, "cols": 32, "clock": "1 GHz"},
+        "array": {"model": "example-array", "memory": "dram", "rows": 32, "cols": 32, "clock": "1 GHz"},
         "vector": {"model": "roofline", "memory": "dram", "peak": "25.6 GFLOPS"},
     },
 }

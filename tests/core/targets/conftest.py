@@ -39,7 +39,7 @@ class StrayDefault:
 
 @hookimpl
 def tradespace_device_models():
-    names = {"weight-stationary": "WeightStationary", "vector": "Vector", "no-runs": "NoRuns", "bad-unit": "BadUnit"}
+    names = {"own-array": "WeightStationary", "vector": "Vector", "no-runs": "NoRuns", "bad-unit": "BadUnit"}
     names |= {"reserved": "Reserved", "stray-default": "StrayDefault"}
     return {name: f"array_models:{attribute}" for name, attribute in names.items()}
 """
@@ -52,7 +52,7 @@ toy:
   memories:
     dram: {bandwidth: 25.6 GB/s, capacity: 4 GB, kind: substitute}
   devices:
-    array: {model: weight-stationary, memory: dram, rows: 32, cols: 32, clock: 1 GHz, idle_power: 1 W}
+    array: {model: own-array, memory: dram, rows: 32, cols: 32, clock: 1 GHz, idle_power: 1 W}
     vector:
       model: vector
       memory: dram

@@ -33,7 +33,7 @@ def test_defaults_fill_in_and_are_listed_as_substitutes(toy: Path, registry: Reg
     assert (array.ambient, array.max_temperature, array.leakage_scale) == (298.15, 373.15, 30.0)
     assert (array.stall, array.settle) == (0.0, 5.0)  # the model's
     by_path = {sourced.path: sourced for sourced in target.sources}
-    assert by_path["devices.array.stall"].source == "not given: default of device model 'weight-stationary'"
+    assert by_path["devices.array.stall"].source == "not given: default of device model 'own-array'"
     assert by_path["devices.array.bandwidth"].kind == "derived"
     assert {s.path for s in target.substitutes} >= {"devices.array.dynamic_power", "memories.dram.handoff"}
     assert "devices.array.clock" not in {s.path for s in target.substitutes}
@@ -134,7 +134,7 @@ WRONG: list[tuple[dict[str, Any], type[TradespaceError], str]] = [
         UnknownName,
         "devices.array.memory: unknown memory 'dramm'. Did you mean 'dram'?",
     ),
-    ({"devices.array.runs": ["norm"]}, UnknownName, "unknown operator kind for model 'weight-stationary': 'norm'"),
+    ({"devices.array.runs": ["norm"]}, UnknownName, "unknown operator kind for model 'own-array': 'norm'"),
     ({"devices.array.runs": "matmul"}, InputError, "'runs' is a list of operator kinds; got 'matmul'"),
     ({"devices.vector.peak.fp61": 3}, UnknownName, "devices.vector.peak.fp61: unknown precision 'fp61'. Did you mean"),
     ({"devices.vector.peak": {"fp16": {"a": 1}}}, InputError, "one number a precision"),

@@ -16,7 +16,7 @@ def tradespace_catalogue() -> str:
 
 @hookimpl
 def tradespace_device_models() -> dict[str, str]:
-    return {"weight-stationary": "acme_tradespace.array:WeightStationary"}
+    return {"acme-stationary": "acme_tradespace.array:WeightStationary"}
 
 
 @hookimpl
