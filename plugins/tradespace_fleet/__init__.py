@@ -22,6 +22,8 @@ def tradespace_workloads() -> dict[str, str]:
         "iot_task_set": "tradespace_fleet.workloads:build_iot",
         "job_shop": "tradespace_fleet.workloads:build_job_shop",
         "smtwtp": "tradespace_fleet.workloads:build_smtwtp",
+        "flow_graph": "tradespace.workloads.flow:build",
+        "trigger_chain": "tradespace_fleet.hep_daq:build",
     }
 
 
@@ -32,7 +34,11 @@ def tradespace_readers() -> dict[str, str]:
 
 @hookimpl
 def tradespace_device_models() -> dict[str, str]:
-    return {"node": "tradespace_fleet.node:Node"}
+    return {
+        "node": "tradespace_fleet.node:Node",
+        "flow-node": "tradespace.costs.flow_nodes:FlowNode",
+        "flow-processor": "tradespace.costs.flow_nodes:FlowProcessor",
+    }
 
 
 @hookimpl
@@ -41,12 +47,18 @@ def tradespace_evaluators() -> dict[str, str]:
         "schedule": "tradespace_fleet.schedule:ScheduleFactory",
         "colony": "tradespace_fleet.colony:ColonyFactory",
         "queue": "tradespace_fleet.queue:QueueFactory",
+        "flow": "tradespace.costs.flow:FlowFactory",
     }
 
 
 @hookimpl
 def tradespace_optimizers() -> dict[str, str]:
     return {"list_schedulers": "tradespace_fleet.schedulers:ListSchedulers"}
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    return {"trigger-scores": "tradespace_fleet.hep_daq_kernel:TriggerScores"}
 
 
 @hookimpl

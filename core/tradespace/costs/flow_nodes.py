@@ -1,0 +1,174 @@
+"""What an operation of a flow graph costs on each device of a target, and what crossing each link costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradespace.costs.contract import CostTable
+from tradespace.costs.roofline import Roofline
+from tradespace.errors import InputError, PluginError
+from tradespace.plugins import foreign
+from tradespace.workloads.flow import WORKS, FlowGraph, Work
+from tradespace.workloads.operators import Operators
+
+if TYPE_CHECKING:
+    from tradespace.plugins import Registry
+    from tradespace.precisions import Precision
+    from tradespace.targets.model import Device, Target
+
+Floats = NDArray[np.float64]
+PRECISIONS = ("fp32", "fp16")
+"""In what a device that knows nothing of flow graphs does their work: the fastest of these that it has."""
+UNLIMITED = 1e300
+_COMMON = {
+    "op_energy": "J or zero",
+    "op_time": "s or zero",
+    "effort": "1",
+    "slots": "1",
+    "base_year": "1",
+    "year": "1",
+    "growth": "1 or zero",
+}
+_DEFAULTS = {"op_time": 0.0, "effort": 1.0, "slots": 1.0, "base_year": 2022.0, "year": 2022.0, "growth": 0.0}
+
+
+class FlowNode:
+    """A machine of a trigger farm: ``op_energy`` J and ``op_time`` s for an operation of the workload's own unit.
+
+    ``effort``: operations that it needs where the workload counts one. ``slots``: messages at a time. Its energies are
+    those of ``base_year``; by ``year`` they have fallen by exp(``growth`` x years). It works on flow graphs only.
+    """
+
+    constants: ClassVar[Mapping[str, str]] = _COMMON
+    defaults: ClassVar[Mapping[str, float]] = _DEFAULTS
+    runs: ClassVar[tuple[str, ...]] = WORKS
+
+    def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
+        """Operators of networks do not come this way."""
+        shape = (len(operators), len(precisions))
+        return CostTable(time=np.zeros(shape), unsupported=np.ones(shape, bool))
+
+
+class FlowProcessor(Roofline):
+    """A `FlowNode` that runs anything else as well, by the roofline model."""
+
+    constants: ClassVar[Mapping[str, str]] = {**_COMMON, **Roofline.constants}
+    defaults: ClassVar[Mapping[str, float]] = _DEFAULTS
+    runs: ClassVar[tuple[str, ...]] = (*WORKS, *Roofline.runs)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """What the loop reads of a target.
+
+    Args:
+        able: stage -> numbers of the devices that can do its work.
+        joule, second: (n, D) of one operation; slots: (D,).
+        hops: node -> names of the links it may send over, in the order of the file.
+        link_joule, link_second, link_rate: (n, L) J/B, s, B/s.
+    """
+
+    able: Mapping[str, tuple[int, ...]]
+    joule: Floats
+    second: Floats
+    slots: Floats
+    hops: Mapping[str, tuple[str, ...]]
+    link_joule: Floats
+    link_second: Floats
+    link_rate: Floats
+
+
+def places(graph: FlowGraph, target: Target, registry: Registry | None, year: float | None) -> Places:
+    """Tabulate a graph on a target. Raises `InputError` for energies that no year can have."""
+    shape = (len(graph.nodes), len(target.devices))
+    joule, second, able = np.zeros(shape), np.zeros(shape), dict[str, tuple[int, ...]]()
+    for node in graph.workers:
+        assert node.work is not None
+        row, found = graph.index[node.name], []
+        for j, device in enumerate(target.devices):
+            if refusal(node.work, device) is None:
+                joule[row, j], second[row, j] = _operation(node.work, device, registry, year)
+                found.append(j)
+        able[node.name] = tuple(found)
+    slots = np.array([device.numbers.get("slots", 1.0) for device in target.devices])
+    knowing = [device for device in target.devices if "op_energy" in device.numbers]
+    hops, columns = _hops(graph, target, progress(knowing[0], year) if knowing else 1.0)
+    return Places(able, joule, second, slots, hops, *columns)
+
+
+def refusal(work: Work, device: Device) -> str | None:
+    """Why a device cannot do some work; None if it can."""
+    if "op_energy" in device.numbers:
+        return None if work.kind in device.runs else f"{device.name} does not run '{work.kind}'"
+    if "aggregate" not in device.runs:
+        return f"{device.name} runs no plain operations ('aggregate')"
+    if not work.flop:
+        return f"{device.name} counts FLOP, and the workload does not say how many an operation has"
+    if not device.idle_power + device.dynamic_power > 0:
+        return f"{device.name} states no power"
+    return None
+
+
+def progress(device: Device, year: float | None) -> float:
+    """How many times less energy than in its base year: exp(growth x years), density as energy (the publication's)."""
+    years = (device.year if year is None else year) - device.base_year
+    exponent = device.growth * years
+    if not abs(exponent) <= 50:
+        raise InputError("energies change by at most exp(50)", value=f"{exponent:.3g}", where=f"devices.{device.name}")
+    return math.exp(exponent)
+
+
+def _operation(work: Work, device: Device, registry: Registry | None, year: float | None) -> tuple[float, float]:
+    """(J, s) of one operation."""
+    if "op_energy" in device.numbers:
+        return device.op_energy * device.effort / progress(device, year), device.op_time * device.effort
+    assert registry is not None
+    model = registry.load("device_models", device.model)()
+    precisions = [registry.load("precisions", name) for name in PRECISIONS]
+    with foreign(f"device model '{device.model}'"):
+        table = model.table(_operator(work.flop), device, precisions).dense(1, len(precisions), device.model)
+    times = np.where(table.unsupported[0], np.inf, table.time[0])
+    best = int(np.argmin(times))
+    if not math.isfinite(times[best]):
+        raise PluginError("a device that runs 'aggregate' does so in fp32 or fp16", where=f"device {device.name}")
+    second = float(times[best])
+    power = device.idle_power + device.dynamic_power
+    return (float(table.energy[0, best]) if table.energy is not None else second * power), second
+
+
+def _operator(flop: float) -> Operators:
+    zero = np.zeros(1)
+    return Operators(
+        ("work",), ("aggregate",), np.zeros(1, np.int32), zero, zero, zero, zero, np.array([flop]), zero, zero, zero,
+        zero, zero, np.ones(1), zero, zero,
+    )  # fmt: skip
+
+
+def _hops(
+    graph: FlowGraph, target: Target, scale: float
+) -> tuple[dict[str, tuple[str, ...]], tuple[Floats, Floats, Floats]]:
+    """The links between the places of the graph. Places that the target has not are one place: nothing is crossed."""
+    ways: dict[str, list[tuple[str, float, float, float]]] = {}
+    for node in graph.nodes[:-1]:
+        here, there = node.place, graph.nodes[graph.index[node.to]].place
+        direct = [link for link in target.links if set(link.between) == {here, there}]
+        if direct:
+            ways[node.name] = [(k.name, k.energy_per_byte / scale, k.latency, k.bandwidth) for k in direct]
+        elif here != there and {here, there} <= set(target.memories):
+            path = target.path(here, there)
+            ways[node.name] = [("route", path.energy_per_byte / scale, path.latency, path.bandwidth)]
+        else:
+            ways[node.name] = [("inside", 0.0, 0.0, UNLIMITED)]
+    widest = max(len(way) for way in ways.values())
+    columns = np.zeros((3, len(graph.nodes), widest))
+    columns[2] = UNLIMITED
+    for name, way in ways.items():
+        for j, (_, *numbers) in enumerate(way):
+            columns[:, graph.index[name], j] = numbers
+    return {name: tuple(row[0] for row in way) for name, way in ways.items()}, (columns[0], columns[1], columns[2])
