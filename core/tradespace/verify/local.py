@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from tradespace.costs.evaluator import TablesEvaluator
 from tradespace.costs.samples import with_samples
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
+from tradespace.kernels.machine import this_machine
 from tradespace.kernels.running import usable_cpus
 from tradespace.open_numbers import OpenEvaluator
 from tradespace.targets.model import Device, Target
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from tradespace.plugins import Registry
     from tradespace.precisions import Precision
 
+_MEASURED = re.compile(r"(.+), \d+ usable cores, measured ")
+"""Title of a target that `tradespace calibrate` wrote."""
 _HERE = "Write this machine down with 'tradespace calibrate' and search with target=local.yaml."
 
 
@@ -109,6 +113,13 @@ def local_device(target: Target, used: Sequence[int]) -> Device:
         raise ProblemError(
             f"a plan is run on the machine it is for; this machine is not {_these(strange)} of target '{target.name}'",
             value=target.title or target.name,
+            remedy=_HERE,
+        )
+    told = _MEASURED.match(target.title)
+    if told is not None and told[1] != this_machine().name:
+        raise ProblemError(
+            f"a plan is run on the machine that target '{target.name}' was measured on",
+            value=f"{told[1]}, this is {this_machine().name}",
             remedy=_HERE,
         )
     if len(devices) > 1:

@@ -114,9 +114,9 @@ def measure(plan: LocalPlan, protocol: Protocol) -> Measurement:
 
 
 def _time(run: Pass, lowered: Lowered, threads: int, protocol: Protocol) -> Measured:
-    """A first run warms up and tells how many more fit into the time."""
-    first = float(run_tasks(lowered.tasks, threads=threads).sum())
-    runs = int(np.clip(protocol.seconds / max(first, 1e-6), LEAST, MOST))
+    """Two runs warm up and tell how many more fit into the time."""
+    warm = float(run_tasks(lowered.tasks, threads=threads, repeat=2).sum(axis=1).min())
+    runs = int(np.clip(protocol.seconds / max(warm, 1e-6), LEAST, MOST))
     times = run_tasks(lowered.tasks, threads=threads, repeat=runs, clock=protocol.clock)
     steps = times.sum(axis=1)
     low, middle, high = np.quantile(steps, [0.25, 0.5, 0.75])

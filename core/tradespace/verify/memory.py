@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tradespace.kernels.build import KernelError
 from tradespace.kernels.memory import LINE
 from tradespace.kernels.products import random_weights
+from tradespace.units import format as show
 
 SHARE = 0.6
 """Of the memory that can be used, which a verification takes at most."""
@@ -57,7 +58,7 @@ def arena_size(wanted: int, largest: int, available: int, cache: int, limit: int
     if room < least:
         raise KernelError(
             "verification needs memory for the largest operator, and more than the caches hold",
-            value=f"{room / 1e6:.0f} MB allowed, {least / 1e6:.0f} MB needed",
+            value=f"{show(float(room), 'B')} allowed, {show(float(least), 'B')} needed",
             remedy="Allow more with --memory, or free some.",
         )
     return min(wanted, room)
