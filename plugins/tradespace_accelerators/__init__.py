@@ -29,3 +29,11 @@ def tradespace_device_models() -> dict[str, str]:
 @hookimpl
 def tradespace_evaluators() -> dict[str, str]:
     return {"group-conv": "tradespace_accelerators.draco:GroupConvFactory"}
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    return {
+        "group-conv-fp32": "tradespace_accelerators.draco_kernels:GroupConvFP32",
+        "group-conv-int8": "tradespace_accelerators.draco_kernels:GroupConvInt8",
+    }
