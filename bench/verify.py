@@ -48,13 +48,13 @@ def cell(model: str, form: str, threads: int, target: str, seconds: float, clock
     return verify(plan, known, Protocol(seconds, clock=clock))
 
 
-def front(target: str, folder: Path) -> dict[str, Any]:
+def front(target: str, folder: Path, clock: str) -> dict[str, Any]:
     """A front of SmolLM-135M over formats and threads, promoted to the measured rung by the command line."""
     command = [
         *CLI, "search", "smollm-135m", f"target={target}",
         f"target.devices.cpu.threads={{choices:[{','.join(map(str, crews()))}]}}", "objectives=[latency,loss,memory]",
         "options.precisions=[q8_0,q4_0,int3,int2]", "budget=quick", f"out={folder}",
-        "fidelity=[table,measured]", "promote=16", "--json",
+        "fidelity=[table,measured]", "promote=16", f"options.clock={clock}", "--json",
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -122,7 +122,7 @@ def main() -> None:
         found = cells(target, 0.5 if chosen.quick else 1.0, chosen.clock)
         verdict("decode, operators added up", [one["error"] for one in found])
         verdict("decode, whole steps", [one["step_error"] for one in found])
-        promotion = None if chosen.quick else front(target, folder)
+        promotion = None if chosen.quick else front(target, folder, chosen.clock)
     if promotion is not None:
         apart = promotion["disagreement"]["latency"]
         held = apart["tau"] is not None and apart["tau"] >= TAU

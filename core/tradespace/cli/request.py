@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +31,10 @@ def request_of(
     if not isinstance(name, str):
         raise InputError("an optimizer is named", value=name, where="search", remedy="Write it like optimizer=pgsam.")
     budget = values.get("budget") or {}
-    steps = ladder_of(config, registry)
+    steps, options = ladder_of(config, registry), values["options"] or {}
     evaluator = values.get("evaluator") if steps is None else steps.cheap
-    setting = Setting(_reference(values, "workload"), _reference(values, "target"), evaluator, values["options"] or {})
+    options = {key: value for key, value in options.items() if steps is None or key not in steps.options}
+    setting = Setting(_reference(values, "workload"), _reference(values, "target"), evaluator, options)
     spec = StudySpec(
         setting=setting,
         objectives=_texts(values, "objectives"),
@@ -67,15 +69,16 @@ def ladder_of(config: Any, registry: Registry) -> Ladder | None:
     names = _texts(values, "fidelity")
     if not names:
         return None
-    from tradespace.verify.promotion import TABLE, ladder
+    from tradespace.verify.promotion import OWN, TABLE, ladder
 
-    steps = ladder(names, _whole(values, "promote", low=1) or 1, registry.names("evaluators"))
     chosen = values.get("evaluator")
-    if chosen is None or chosen == steps.cheap:
-        return steps
-    if names[0] in TABLE:
-        return ladder((str(chosen), names[1]), steps.most, registry.names("evaluators"))
-    raise InputError("'evaluator' is the first rung, or not given", value=chosen, where="search")
+    if chosen is not None and names[0] in TABLE:
+        names = (str(chosen), *names[1:])
+    steps = ladder(names, _whole(values, "promote", low=1) or 1, registry.names("evaluators"))
+    if chosen not in (None, steps.cheap):
+        raise InputError("'evaluator' is the first rung, or not given", value=chosen, where="search")
+    own = {key: value for key, value in (values.get("options") or {}).items() if key in OWN.get(steps.true, ())}
+    return replace(steps, options=own)
 
 
 def _reference(values: Mapping[str, Any], key: str) -> Any:

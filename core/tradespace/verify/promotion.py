@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tradespace.problem import Problem
 from tradespace.search.promotion import Disagreement, compare
 from tradespace.settings import Setting, bind
 from tradespace.verify.front import recalled, spread
+from tradespace.verify.measure import Protocol
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -23,16 +24,19 @@ if TYPE_CHECKING:
 
 TABLE = {"table": "tables"}
 """Words for a rung beside the names of evaluators."""
+OWN = {"measured": tuple(option.name for option in fields(Protocol))}
+"""Options that a rung has alone: the cheap one is not asked whether it knows them."""
 OPTIMIZER = "random"
 """Never asked: the study of a rung prices its start and ends."""
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """Names of evaluators, the cheap one first, and how many plans go up."""
+    """Names of evaluators, the cheap one first, how many plans go up, and options of the true one alone."""
 
     rungs: tuple[str, ...]
     most: int
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def cheap(self) -> str:
@@ -130,7 +134,7 @@ def true_problem(spec: StudySpec, steps: Ladder, registry: Registry) -> tuple[Pr
         ProblemError: the evaluator declines the pair, or knows none of the objectives.
     """
     assert spec.setting is not None
-    setting = replace(spec.setting, evaluator=steps.true)
+    setting = replace(spec.setting, evaluator=steps.true, options={**spec.setting.options, **steps.options})
     evaluator = bind(setting, registry).evaluator
     known = [text for text in spec.objectives if _fits(evaluator, text)]
     if not known:

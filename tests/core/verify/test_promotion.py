@@ -57,7 +57,7 @@ def searched(local: Path, folder: Path, capsys: pytest.CaptureFixture[str], *wor
 def test_a_front_is_promoted(
     local: Path, tmp_path: Path, counted: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = searched(local, tmp_path / "out", capsys, "name=s")
+    found = searched(local, tmp_path / "out", capsys, "name=s", "options.clock=processor")
     promotion = found["promotion"]
     assert promotion["study"] == "s-measured" and promotion["rungs"] == ["tables", "measured"]
     assert len(promotion["plans"]) == len(counted) == 4
