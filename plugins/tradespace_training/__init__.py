@@ -10,3 +10,18 @@ from tradespace.hookspecs import hookimpl
 @hookimpl
 def tradespace_catalogue() -> str:
     return str(Path(__file__).parent / "catalogue")
+
+
+@hookimpl
+def tradespace_workloads() -> dict[str, str]:
+    return {"training": "tradespace.workloads.training:build"}
+
+
+@hookimpl
+def tradespace_device_models() -> dict[str, str]:
+    return {"cluster": "tradespace_training.cluster:Cluster"}
+
+
+@hookimpl
+def tradespace_evaluators() -> dict[str, str]:
+    return {"training": "tradespace_training.evaluator:TrainingFactory"}
