@@ -39,6 +39,8 @@ def tradespace_readers() -> dict[str, str]:
 def tradespace_device_models() -> dict[str, str]:
     return {
         "roofline": "tradespace.costs.roofline:Roofline",
+        "operator-table": "tradespace.costs.operator_tables:OperatorTable",
+        "split": "tradespace.costs.split:Split",
         "lookup-cpu": "tradespace_edge.tmac:LookupCPU",
         "cpu-kernels": "tradespace.kernels.device:CPUKernels",
     }

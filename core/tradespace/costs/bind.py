@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.columns import BROKEN, COLUMNS, ENERGY, LOSS, MEMORY_ENERGY, MOVED, RESIDENT, TIME, USEFUL
-from tradespace.costs.contract import Column, CostTable
+from tradespace.costs.contract import Column, CostTable, Part, Run
 from tradespace.costs.entries import Entries
 from tradespace.plugins import Registry
 from tradespace.precisions import Precision
@@ -76,12 +76,12 @@ def tabulate(
         dasi: False counts every busy device as fully utilised (ablation).
     """
     distinct, index = graph.distinct()
-    moved = operator_bytes(distinct, precisions, kv)
+    pricing = _Pricing(target, precisions, kv, registry, compute_share, dasi)
     n, count = len(entries.names), len(precisions)
     costs = np.zeros((n, len(target.devices), count, COLUMNS))
     extra: dict[str, Floats] = {}
     for d, device in enumerate(target.devices):
-        table, columns = _device(distinct, moved, device, target, precisions, registry, compute_share, dasi)
+        table, columns = pricing.of(distinct, device)
         per_job = columns[index] * graph.operators.repeat[:, None, None]
         np.add.at(costs[:, d], entries.owner, per_job)
         for name, column in table.columns.items():
@@ -119,8 +119,7 @@ def operator_times(
     registry: Registry,
 ) -> Floats:
     """(n, P) s of one execution of each operator, as `tabulate` counts it."""
-    moved = operator_bytes(operators, precisions, kv)
-    _, columns = _device(operators, moved, device, target, precisions, registry, 0.5, True)
+    _, columns = _Pricing(target, precisions, kv, registry, 0.5, True).of(operators, device)
     return np.asarray(columns[..., TIME])
 
 
@@ -151,43 +150,61 @@ def loss_shares(graph: OperatorGraph, entries: Entries, precisions: Sequence[Pre
     return np.asarray(share[:, None] * np.array([p.nmse for p in precisions])[None, :])
 
 
-def _device(
-    ops: Operators,
-    moved: Floats,
-    device: Device,
-    target: Target,
-    precisions: Sequence[Precision],
-    registry: Registry,
-    share: float,
-    dasi: bool,
-) -> tuple[CostTable, Floats]:
-    """The model's dense table, and (n, P, COLUMNS) per execution."""
-    model = registry.load("device_models", device.model)()
-    table = model.table(ops, device, precisions).dense(len(ops), len(precisions), f"device model '{device.model}'")
-    memory = target.memory_of(device.name)
-    arithmetic = table.time
-    if table.refetched is not None:
-        moved = moved + table.refetched
-    traffic = moved / min(device.bandwidth, memory.bandwidth)
-    work = np.maximum(arithmetic, traffic)
-    overhead = device.launch_overhead + (table.overhead if table.overhead is not None else 0.0)
-    time = work + overhead
-    if table.energy is not None:
-        dynamic = table.energy
-    elif dasi:
-        dynamic = device.dynamic_power * (share * arithmetic + (1 - share) * traffic)
-    else:
-        dynamic = device.dynamic_power * work
-    kinds = ~np.isin(np.array(ops.kind), device.runs)
-    broken = (table.unsupported if table.unsupported is not None else False) | kinds[:, None]
-    columns = np.zeros((*time.shape, COLUMNS))
-    columns[..., TIME] = time
-    columns[..., ENERGY] = device.idle_power * time + dynamic
-    columns[..., USEFUL] = arithmetic if dasi else work
-    columns[..., MOVED] = moved
-    columns[..., MEMORY_ENERGY] = moved * memory.energy_per_byte
-    columns[..., BROKEN] = broken
-    return table, columns
+@dataclass(frozen=True)
+class _Pricing:
+    """What pricing operators on any device of a target needs."""
+
+    target: Target
+    precisions: Sequence[Precision]
+    kv: Precision
+    registry: Registry
+    share: float
+    dasi: bool
+
+    def of(self, ops: Operators, device: Device) -> tuple[CostTable, Floats]:
+        """The model's dense table, and (n, P, COLUMNS) per execution."""
+        memory, where = self.target.memories[device.memory], f"device model '{device.model}'"
+        moved = operator_bytes(ops, self.precisions, self.kv)
+        model = self.registry.load("device_models", device.model)()
+        parts = tuple(self.part(name) for name in device.of)
+        given = model.table(ops, device, self.precisions, *([parts] if parts else []))
+        table = given.dense(len(ops), len(self.precisions), where)
+        moved = moved + table.refetched if table.refetched is not None else moved
+        arithmetic, share = table.time, self.share
+        traffic = moved / min(device.bandwidth, memory.bandwidth)
+        work = np.maximum(arithmetic, traffic)
+        overhead = device.launch_overhead + (table.overhead if table.overhead is not None else 0.0)
+        time = work + overhead
+        if table.energy is not None:
+            dynamic = table.energy
+        elif self.dasi:
+            dynamic = device.dynamic_power * (share * arithmetic + (1 - share) * traffic)
+        else:
+            dynamic = device.dynamic_power * work
+        kinds = ~np.isin(np.array(ops.kind), device.runs)
+        broken = (table.unsupported if table.unsupported is not None else False) | kinds[:, None]
+        columns = np.zeros((*time.shape, COLUMNS))
+        columns[..., TIME] = time
+        columns[..., ENERGY] = device.idle_power * time + dynamic
+        columns[..., USEFUL] = arithmetic if self.dasi else work
+        columns[..., MOVED] = moved
+        columns[..., MEMORY_ENERGY] = moved * memory.energy_per_byte
+        columns[..., BROKEN] = broken
+        return table, columns
+
+    def part(self, name: str) -> Part:
+        """A device as a part of a composite one."""
+        device = self.target.device(name)
+
+        def run(ops: Operators) -> Run:
+            table, columns = self.of(ops, device)
+            time, moved = columns[..., TIME], columns[..., MOVED]
+            overhead = np.zeros_like(time) + device.launch_overhead
+            overhead += table.overhead if table.overhead is not None else 0.0
+            energy = columns[..., ENERGY] - device.idle_power * time
+            return Run(time - overhead, overhead, energy, moved, columns[..., BROKEN] > 0)
+
+        return Part(device, self.target.memories[device.memory].handoff, run)
 
 
 def _fill_broken(costs: Floats) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -98,16 +98,58 @@ class CostTable:
         return CostTable(out.pop("time"), unsupported=unsupported, **out)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What executing operators once costs a part of a composite device; every column is (n, P).
+
+    Args:
+        work: s, the longer of arithmetic and memory traffic, alone.
+        overhead: s before it.
+        energy: J above idle.
+        moved: B between memory and the part.
+        unsupported: bool.
+    """
+
+    work: Floats
+    overhead: Floats
+    energy: Floats
+    moved: Floats
+    unsupported: Bools
+
+    @property
+    def time(self) -> Floats:
+        return self.work + self.overhead
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A device that a composite device is made of.
+
+    Args:
+        device: it.
+        handoff: s until another device of its memory may read what it wrote.
+        run: prices operators on it, whole ones or what the composite's model cuts off them.
+    """
+
+    device: Device
+    handoff: float
+    run: Callable[[Operators], Run]
+
+
 class DeviceModel(Protocol):
     """How fast a kind of chip runs operators. Registered by the hook ``tradespace_device_models``.
 
     Called once per (workload, device) with the *distinct* operators, so `table` may be a plain loop. It must be pure.
 
     Attributes:
-        constants: constant -> SI unit; " or zero" and " by precision" may follow (in that order). Read from the YAML.
+        constants: constant -> SI unit; " or zero" and " by precision" or " by point" may follow (in that order).
+            Read from the YAML.
         runs: operator kinds it can execute.
         defaults: optional, constant -> SI value.
         columns: optional, name of a further column -> `Column`.
+        parts: optional, how many other devices a device of this model is made of (`of: [gpu, npu]` in the file). Then
+            `table` takes them as a fourth argument, a tuple of `Part`; its time includes their memory traffic.
+        check: optional static method, raises `InputError` for a device whose numbers do not fit together.
     """
 
     constants: Mapping[str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,11 @@ from tradespace.plugins import Registry
 from tradespace.units import dimension
 
 BY_PRECISION = " by precision"
+BY_POINT = " by point"
 OR_ZERO = " or zero"
+MAX_POINTS = 4096
+"""Most points of one table."""
+MAX_SIZES, MAX_DIGITS = 6, 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class Number:
         zero: whether 0 makes sense.
         default: SI value if the file does not say; None: the file must (or the memory does, see `MEMORY_GIVES`).
         by_precision: a mapping precision -> number, or one number for all.
+        by_point: a mapping from sizes ("4096x4096x128") to numbers: a measured table.
         why: for a default, why this one; it becomes the number's source.
     """
 
@@ -31,6 +36,7 @@ class Number:
     default: float | None = None
     by_precision: bool = False
     why: str = ""
+    by_point: bool = False
 
 
 MEMORY_GIVES = ("bandwidth", "capacity")
@@ -60,23 +66,28 @@ LINK: Mapping[str, Number] = {
     "latency": Number("s", True, 0.0, why="counted as 0 s"),
     "energy_per_byte": Number("J/B", True, 0.0, why="counted in the power of the devices"),
 }
-DEVICE_KEYS = ("model", "memory", "runs")
-_RESERVED = ("name", "numbers", "by_precision", "at", *DEVICE_KEYS, *DEVICE)
+DEVICE_KEYS = ("model", "memory", "runs", "of")
+_RESERVED = ("name", "numbers", "by_precision", "points", "at", *DEVICE_KEYS, *DEVICE)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a device model class declares: its constants and the operator kinds it can execute."""
+    """What a device model class declares: its constants, the operator kinds it can execute, of how many other devices
+    its devices are made (0: of none), and what it says of numbers that do not fit together."""
 
     constants: Mapping[str, Number]
     runs: tuple[str, ...]
+    parts: int = 0
+    check: Callable[[Any], None] | None = None
 
 
 def model_facts(name: str, registry: Registry, where: str) -> ModelFacts:
     """Read the declarations of a device model.
 
     The class attribute `constants` maps constant -> unit. A unit may end in " or zero" (0 is allowed) and then in
-    " by precision" (one number a precision); `defaults` maps constant -> SI value; `runs` lists operator kinds.
+    " by precision" (one number a precision) or " by point" (a table over sizes); `defaults` maps constant -> SI value;
+    `runs` lists operator kinds; `parts` is the number of devices that a device of this model is made of; `check` is a
+    static method that raises `InputError` for a device whose numbers do not fit together.
 
     Raises:
         UnknownName: no such model.
@@ -96,7 +107,11 @@ def model_facts(name: str, registry: Registry, where: str) -> ModelFacts:
         raise PluginError("'runs' is a tuple of operator kinds", value=runs, where=who)
     if unknown := set(defaults) - set(constants):
         raise PluginError("'defaults' names only constants", value=sorted(unknown), where=who)
-    return ModelFacts({str(k): _declared(k, v, defaults, who) for k, v in constants.items()}, tuple(runs))
+    parts = getattr(model, "parts", 0)
+    if isinstance(parts, bool) or not isinstance(parts, int) or parts < 0 or parts == 1:
+        raise PluginError("'parts' is a number of devices, 2 or more", value=parts, where=who)
+    declared = {str(k): _declared(k, v, defaults, who) for k, v in constants.items()}
+    return ModelFacts(declared, tuple(runs), parts, getattr(model, "check", None))
 
 
 def _declared(key: Any, declaration: Any, defaults: Mapping[str, Any], who: str) -> Number:
@@ -106,6 +121,8 @@ def _declared(key: Any, declaration: Any, defaults: Mapping[str, Any], who: str)
         raise PluginError(f"constant '{key}' declares its unit as text", value=declaration, where=who)
     unit = declaration.removesuffix(BY_PRECISION)
     by_precision = unit != declaration
+    by_point = unit.endswith(BY_POINT)
+    unit = unit.removesuffix(BY_POINT)
     zero = unit.endswith(OR_ZERO)
     unit = unit.removesuffix(OR_ZERO)
     try:
@@ -116,7 +133,18 @@ def _declared(key: Any, declaration: Any, defaults: Mapping[str, Any], who: str)
     if default is not None and (isinstance(default, bool) or not isinstance(default, (int, float))):
         raise PluginError(f"the default of '{key}' is a number in {unit}", value=default, where=who)
     value = None if default is None else float(default)
-    return Number(unit, zero, value, by_precision, why=f"default of {who}")
+    if by_point and (by_precision or value is not None):
+        raise PluginError(f"constant '{key}' is a table: it has no default and no precision", where=who)
+    return Number(unit, zero, value, by_precision, f"default of {who}", by_point)
+
+
+def read_point(text: str) -> tuple[int, ...] | None:
+    """The sizes of "4096x4096x128"; None if it is no such text."""
+    parts = text.split("x")
+    if not all(part.isascii() and part.isdigit() and len(part) <= MAX_DIGITS for part in parts):
+        return None
+    sizes = tuple(map(int, parts))
+    return sizes if min(sizes) > 0 and len(sizes) <= MAX_SIZES else None
 
 
 def check_precision(name: str, registry: Registry, where: str) -> None:

@@ -8,6 +8,7 @@ toy-array:                                  # file name = target name
   devices:
     array:  {model: weight-stationary, memory: dram, rows: 32, cols: 32, clock: 1 GHz}
     vector: {model: roofline, memory: dram, peak: {fp16: {value: 25.6 GFLOPS, source: data sheet}}}
+    # pair: {model: split, memory: dram, of: [array, vector]}      a device made of devices
   links: {}                                 # name: {between: [memory, memory], bandwidth: ..., latency: ...}
 ```
 """
@@ -15,7 +16,7 @@ toy-array:                                  # file name = target name
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,7 @@ class _Builder:
         devices = tuple(self.device(key, body, memories) for key, body in self.section(tree, "devices"))
         if not devices:
             raise InputError("a target has at least one device", where=self.name, remedy="Add it under 'devices:'.")
+        check_composites(devices, self.name)
         both = {device.name for device in devices} & set(memories)
         if both:
             raise InputError("devices and memories have different names", value=sorted(both), where=self.name)
@@ -97,9 +99,12 @@ class _Builder:
         self.check_keys(body, (*table.DEVICE_KEYS, *table.DEVICE, *facts.constants), path)
         numbers = {key: self.common(body, key, spec, path, memories[memory]) for key, spec in table.DEVICE.items()}
         tables: dict[str, Mapping[str, float]] = {}
+        points: dict[str, Mapping[tuple[int, ...], float]] = {}
         for key, spec in facts.constants.items():
             if spec.by_precision:
                 tables[key] = self.by_precision(body, key, spec, path)
+            elif spec.by_point:
+                points[key] = self.by_point(body, key, spec, path)
             else:
                 numbers[key] = self.number(body, key, spec, path)
         if numbers["max_temperature"] <= numbers["ambient"]:
@@ -107,7 +112,32 @@ class _Builder:
             raise InputError(
                 "max_temperature must be above ambient", value=f"{hot} and {air}", where=f"{self.name}: {path}"
             )
-        return Device(name, model, memory, self.runs(body, facts, model, path), numbers, tables)
+        of = self.parts(body, facts, model, path)
+        device = Device(name, model, memory, self.runs(body, facts, model, path), numbers, tables, points, of)
+        if facts.check is not None:
+            try:
+                facts.check(device)
+            except InputError as error:
+                raise InputError(error.rule, value=error.value, where=self.where(None, path)) from None
+        return device
+
+    def parts(self, body: Tree, facts: ModelFacts, model: str, path: str) -> tuple[str, ...]:
+        """The names under `of`; `check_composites` looks at the devices."""
+        leaf, where = body.get("of"), self.where(body.get("of"), f"{path}.of")
+        if not facts.parts and leaf is not None:
+            raise InputError(f"a device of model '{model}' is not made of others", where=where, remedy="Delete 'of'.")
+        if not facts.parts:
+            return ()
+        names = leaf.value if isinstance(leaf, Leaf) else None
+        listed = names if isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names) else ()
+        if len(set(listed)) != facts.parts or len(listed) != facts.parts:
+            raise InputError(
+                f"a device of model '{model}' names the {facts.parts} different devices that it is made of",
+                value=repr(names)[:80],
+                where=where,
+                remedy="of: [gpu, npu]",
+            )
+        return tuple(listed)
 
     def link(self, name: str, body: Tree, places: set[str]) -> Link:
         path = f"links.{name}"
@@ -170,6 +200,22 @@ class _Builder:
             values[precision] = self.leaf(leaf, spec, where)
         return values
 
+    def by_point(self, body: Tree, key: str, spec: Number, path: str) -> dict[tuple[int, ...], float]:
+        """sizes -> value; all points have as many sizes."""
+        given, here = body.get(key), f"{path}.{key}"
+        remedy = f"{key}: {{4096x4096x1: 511 us, ...}} in {spec.unit}."
+        if not isinstance(given, dict) or not 1 <= len(given) <= table.MAX_POINTS:
+            rule = f"'{key}' is a table of 1 to {table.MAX_POINTS} points"
+            raise InputError(rule, where=self.where(given, here), remedy=remedy)
+        values: dict[tuple[int, ...], float] = {}
+        for text, leaf in given.items():
+            sizes, where = table.read_point(text), f"{here}.{text}"
+            if sizes is None or len(sizes) != len(next(iter(values), sizes)) or not isinstance(leaf, Leaf):
+                rule = "a point of a table is positive whole numbers joined by x, as many as in the others"
+                raise InputError(rule, value=text, where=self.where(leaf, here), remedy=remedy)
+            values[sizes] = self.leaf(leaf, spec, where)
+        return values
+
     def leaf(self, leaf: Leaf, spec: Number, path: str) -> float:
         value = parse(leaf.value, spec.unit, where=self.where(leaf, path), positive=not spec.zero)
         self.sources.append(Sourced(path, value, spec.unit.removeprefix("delta "), *leaf.origin()))
@@ -226,6 +272,20 @@ class _Builder:
                     where=self.name,
                     remedy=f"Under 'links:' add 'name: {{between: [{first}, {other}], bandwidth: 16 GB/s}}'.",
                 )
+
+
+def check_composites(devices: Sequence[Device], where: str) -> None:
+    """Raises `UnknownName` or `InputError` unless composite devices are made of plain ones in their own memory."""
+    by_name = {device.name: device for device in devices}
+    for device in devices:
+        for name in device.of:
+            here = f"{where}: devices.{device.name}.of"
+            if name not in by_name or name == device.name:
+                raise UnknownName("device", name, [n for n in by_name if n != device.name], where=here)
+            if by_name[name].of:
+                raise InputError("a device is made of devices that are not made of others", value=name, where=here)
+            if by_name[name].memory != device.memory:
+                raise InputError(f"its parts work in its memory '{device.memory}'", value=name, where=here)
 
 
 def _needs(key: str, spec: Number) -> str:

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tradespace.errors import InputError, UnknownName, suggestion
 
@@ -69,6 +69,8 @@ class Device:
         runs: operator kinds it can execute.
         numbers: engine-common numbers (below) and the model's own, SI.
         by_precision: constant -> precision -> value, SI; the precision "*" stands for all.
+        points: constant -> sizes -> value, SI: measured tables.
+        of: names of the devices that this one is made of, in the model's order; () for a device of its own.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Device:
     runs: tuple[str, ...]
     numbers: Mapping[str, float]
     by_precision: Mapping[str, Mapping[str, float]]
+    points: Mapping[str, Mapping[tuple[int, ...], float]] = field(default_factory=dict)
+    of: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> float:
         if name.startswith("_") or name in Device.__dataclass_fields__:  # not yet set: copy and pickle ask early
@@ -218,7 +222,8 @@ class Target:
     def path(self, a: str, b: str) -> TransferPath:
         """How data gets from `a` to `b`, each a device or a memory.
 
-        Two devices on one memory exchange nothing but a signal (`Memory.handoff`). Otherwise the route that carries
+        Two devices on one memory exchange nothing but a signal (`Memory.handoff`), and not even that from a device
+        made of others to one of these, which has just taken part. Otherwise the route that carries
         1 MiB fastest is taken; hops are pipelined, so the slowest of memories and links sets the bandwidth, latencies
         add up, and so do the energies of the links and of the two memories at the ends (read once, written once).
 
@@ -230,7 +235,8 @@ class Target:
         if a == b or (start == end and {a, b} & set(self.memories)):
             return TransferPath(math.inf, 0.0, 0.0)
         if start == end:
-            return TransferPath(math.inf, self.memories[start].handoff, 0.0)
+            joined = self._parts(b) <= self._parts(a)
+            return TransferPath(math.inf, 0.0 if joined else self.memories[start].handoff, 0.0)
         links = self._route(a, b)
         if links is None:
             raise InputError(
@@ -253,6 +259,11 @@ class Target:
                     found.add(other)
                     queue.append(other)
         return frozenset(found)
+
+    def _parts(self, name: str) -> frozenset[str]:
+        """The devices that work when this one does."""
+        of = next((device.of for device in self.devices if device.name == name), ())
+        return frozenset(of or (name,))
 
     def _home(self, name: str) -> str:
         """The memory a place belongs to."""

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace import precisions, units
-from tradespace.costs.contract import RESERVED, CostTable
+from tradespace.costs.contract import RESERVED, CostTable, Part, Run
+from tradespace.costs.roofline import Roofline
 from tradespace.plugins import Registry
 from tradespace.precisions import Precision
 from tradespace.targets import constants as declarations
@@ -81,7 +82,8 @@ class DeviceModelSubject:
     ) -> CostTable:
         """The model's table with every column as (n, P), checked."""
         operators = self.operators if operators is None else operators
-        found = self.model().table(operators, device, formats)
+        parts = (example_parts(self.facts.parts, formats),) if self.facts.parts else ()
+        found = self.model().table(operators, device, formats, *parts)
         if not isinstance(found, CostTable):
             fail(f"table returns {type(found).__name__}")
         return found.dense(len(operators), len(formats), f"on device '{device.name}'")
@@ -102,9 +104,42 @@ def check_device_model(
 def example_device(facts: ModelFacts) -> Device:
     """A device whose constants have typical values of their units, and plain engine-common numbers."""
     common = {key: spec.default if spec.default is not None else 1e11 for key, spec in declarations.DEVICE.items()}
-    own = {key: spec.default or _typical(spec.unit) for key, spec in facts.constants.items()}
+    own = {key: _own(spec) for key, spec in facts.constants.items()}
     tables = {key: {ANY_PRECISION: own.pop(key)} for key, spec in facts.constants.items() if spec.by_precision}
-    return Device("example", "example", "dram", facts.runs, common | own, tables)
+    points = {key: _points(own.pop(key)) for key, spec in facts.constants.items() if spec.by_point}
+    of = tuple(f"part{index}" for index in range(facts.parts))
+    return Device("example", "example", "dram", facts.runs, common | own, tables, points, of)
+
+
+def _own(spec: declarations.Number) -> float:
+    return spec.default if spec.default is not None else _typical(spec.unit)
+
+
+def _points(value: float) -> dict[tuple[int, ...], float]:
+    """A table of products: two matrices, one and 128 columns."""
+    sizes = ((256, 256, 1, 1.0), (1024, 512, 1, 4.0), (256, 256, 128, 8.0), (1024, 512, 128, 60.0))
+    return {(rows, columns, tokens): value * factor for rows, columns, tokens, factor in sizes}
+
+
+def example_parts(count: int, formats: Sequence[Precision]) -> tuple[Part, ...]:
+    """Devices of different speed that a composite device is made of, each bound by arithmetic or by its memory."""
+    return tuple(_example_part(index, formats) for index in range(count))
+
+
+def _example_part(index: int, formats: Sequence[Precision]) -> Part:
+    numbers = {key: spec.default if spec.default is not None else 1e11 for key, spec in declarations.DEVICE.items()}
+    tables = {"peak": {ANY_PRECISION: 1e12 * 3.0**index}}
+    device = Device(f"part{index}", "roofline", "dram", Roofline.runs, numbers, tables)
+
+    def run(operators: Operators) -> Run:
+        table = Roofline().table(operators, device, formats).dense(len(operators), len(formats), device.name)
+        elements = operators.weights + operators.act_in + operators.act_out
+        moved = np.stack([precision.bytes(elements) for precision in formats], axis=1)
+        assert table.unsupported is not None  # dense() fills it in
+        work = np.maximum(table.time, moved / device.bandwidth)
+        return Run(work, np.zeros_like(work), work * 5.0, moved, table.unsupported)
+
+    return Part(device, 1e-5, run)
 
 
 def example_operators(kinds: Sequence[str]) -> Operators:
@@ -143,6 +178,9 @@ def _scaled(device: Device, constant: str, factor: float) -> Device:
     if constant in device.by_precision:
         table = {key: value * factor for key, value in device.by_precision[constant].items()}
         return replace(device, by_precision={**device.by_precision, constant: table})
+    if constant in device.points:
+        points = {key: value * factor for key, value in device.points[constant].items()}
+        return replace(device, points={**device.points, constant: points})
     return replace(device, numbers={**device.numbers, constant: device.numbers[constant] * factor})
 
 
