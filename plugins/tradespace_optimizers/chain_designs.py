@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.designs import Designs, Space
+from tradespace.designs import Composition, Designs, Space
 from tradespace.problem import Structure
 
 
 def designs_of(space: Space, structure: Structure, states: NDArray[np.intp]) -> Designs:
-    """Designs (L) of paths ``states`` (L, n); variables outside the structure take their first value."""
+    """Designs (L) of paths ``states`` (L, n); variables outside the structure take their first value. A Composition
+    takes as many units into a part as entries are in it; what a state remembers of other entries is left out."""
     columns, rest = {}, states
     for name in reversed(structure.variables):
-        rest, columns[name] = np.divmod(rest, len(space[name].options))  # type: ignore[attr-defined]
+        variable = space[name]
+        if isinstance(variable, Composition):
+            rest, part = np.divmod(rest, variable.width)
+            columns[name] = (part[:, :, None] == np.arange(variable.width)).sum(axis=1)
+        else:
+            rest, columns[name] = np.divmod(rest, len(variable.options))  # type: ignore[union-attr]
     return space.designs(columns)

@@ -14,7 +14,7 @@ from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import ChainTerm, Scores, Structure
 from tradespace.search.contract import SearchView
-from tradespace.search.labels import Limit, limits_of
+from tradespace.search.labels import Limit, limits_of, transition_limit
 from tradespace_optimizers.chain_designs import designs_of
 from tradespace_optimizers.chain_model import ChainModel, chain_model, front_span
 from tradespace_optimizers.schedule_epsilon import TaskJob, task_job
@@ -144,7 +144,8 @@ class _Chain:
 
     @classmethod
     def of(cls, view: SearchView, structure: Structure, resolution: float) -> _Chain:
-        limits = [limit for limit in limits_of(structure).values() if limit.open]
+        every = {**limits_of(structure), **transition_limit(structure)}
+        limits = [limit for limit in every.values() if limit.open]
         groups = [structure.groups(name) for name in view.objectives]
         return cls(view, structure, _job(chain_model(groups, limits), groups, limits, resolution), resolution)
 

@@ -34,6 +34,7 @@ from tradespace.search.supports import directions, priced_terms, supports
 from tradespace_optimizers.chain_designs import designs_of
 
 Array = NDArray[np.float64]
+Links = NDArray[np.bool_] | None
 
 _MOST_QUANTITIES = 6
 _PATIENCE = 4  # times the labels of about a second
@@ -117,7 +118,7 @@ def _solve(
     groups = [structure.groups(name) for name in objectives]
     carried: dict[str, Limit] = {}
     while True:
-        found, width = _labelled(groups, list(carried.values()), options)
+        found, width = _labelled(groups, list(carried.values()), options, structure.links)
         broken = {name: _broken(limit, found.states) for name, limit in limits.items() if name not in carried}
         worst = max(broken, key=lambda name: int(broken[name].sum()), default="")
         if not worst or not broken[worst].any() or width >= _MOST_QUANTITIES:
@@ -127,30 +128,33 @@ def _solve(
     left = tuple(name for name, rows in broken.items() if rows.any())
     priced = bool(limits) or any(len(group) > 1 for group in groups)  # plain sums have nothing to price
     if priced and ((found.epsilon and not options.epsilon) or left or not len(states)):
-        states = np.concatenate([states, _lagrangian(groups, list(limits.values()))])
+        states = np.concatenate([states, _lagrangian(groups, list(limits.values()), structure.links)])
         values = _values(groups, states)
     fits = (
         ~np.any([_broken(limit, states) for limit in limits.values()], axis=0) if limits else np.ones(len(states), bool)
     )
     if not fits.any():  # nothing fits: ask what is best without the limits, and let the diagnosis see it
-        states = _labelled(groups, [], options)[0].states
+        states = _labelled(groups, [], options, structure.links)[0].states
         fits, values = np.ones(len(states), bool), _values(groups, states)
     states, values = states[fits], values[fits]
     exact = all(structure.exact(name) for name in objectives)  # what a lower bound thinks dominated need not be
     rows = np.flatnonzero(nondominated(values)) if exact else np.arange(len(values))
     rows = rows[spread_order(values[rows])]
-    near = _reached(groups, list(limits.values()), values[rows]) if exact and priced and found.epsilon else None
+    merged = exact and priced and found.epsilon
+    near = _reached(groups, list(limits.values()), values[rows], structure.links) if merged else None
     return _Solved(states[rows], found.epsilon, left, near)
 
 
-def _reached(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], values: Array) -> Reach | None:
+def _reached(
+    groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], values: Array, links: Links
+) -> Reach | None:
     """What Lagrangian half-spaces say of these designs, all within the limits; None for more than three objectives."""
     if len(groups) not in _SHARP:
         return None
     span = values.max(axis=0) - values.min(axis=0)
     scale = np.where(span > 0, span, np.maximum(np.abs(values.max(axis=0)), 1e-300))
     weights = directions(len(groups), _SHARP[len(groups)])
-    found = supports(groups, [limit for limit in limits if limit.cap > 0], scale, weights, values)
+    found = supports(groups, [limit for limit in limits if limit.cap > 0], scale, weights, values, links=links)
     highest = np.asarray([max(_most(term) for term in group) for group in groups])
     return reach(values, highest, scale, found)
 
@@ -161,25 +165,25 @@ def _most(term: ChainTerm) -> float:
 
 
 def _labelled(
-    groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], options: ChainExactOptions
+    groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], options: ChainExactOptions, links: Links
 ) -> tuple[LabelFront, int]:
     """(front, quantities). Labels carry every group of a maximum as a sum of its own: more are kept than are
     non-dominated in the maxima, none is lost."""
-    chain = chain_of_terms([term for group in groups for term in group], limits)
+    chain = chain_of_terms([term for group in groups for term in group], limits, links)
     budget = options.labels or _PATIENCE * chain.label_budget()
     front = label_front(chain, merge="design", scale=_scale(chain), budget=budget, epsilon=options.epsilon)
     return front, chain.unary.shape[2]
 
 
-def _lagrangian(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit]) -> NDArray[np.intp]:
+def _lagrangian(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], links: Links) -> NDArray[np.intp]:
     """Paths found while multipliers price limits and maxima, and the fronts of some of the sums so priced."""
     scale = np.asarray([max(_span(term) for term in group) for group in groups])
     priced = [limit for limit in limits if limit.cap > 0]
     weights = directions(len(groups), _STEPS.get(len(groups), 4))
-    found, paths = supports(groups, priced, scale, weights), []
+    found, paths = supports(groups, priced, scale, weights, links=links), []
     inside = np.flatnonzero((weights > 0).all(axis=1))
     for row in inside[np.linspace(0, len(inside) - 1, min(_PRICED, len(inside))).astype(np.intp)].tolist():
-        chain = chain_of_terms(priced_terms(groups, priced, scale, found, row))
+        chain = chain_of_terms(priced_terms(groups, priced, scale, found, row), (), links)
         budget = max(chain.label_budget() // _PRICED, 20)
         paths.append(label_front(chain, merge="design", scale=_scale(chain), budget=budget).states)
     return np.concatenate([found.states, *paths])

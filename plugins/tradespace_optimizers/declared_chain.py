@@ -17,6 +17,7 @@ from tradespace.problem import Scores
 from tradespace.search.archive import concat_scores
 from tradespace.search.contract import SearchView
 from tradespace.search.labels import chain_of_terms, label_front, limits_of
+from tradespace_optimizers.chain_exact import ChainExact, ChainExactOptions
 from tradespace_optimizers.learned_chain_front import open_limits, searched
 from tradespace_optimizers.learned_chain_model import Entries
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
@@ -25,36 +26,14 @@ from tradespace_optimizers.spread import thinned
 Rng = np.random.Generator
 
 _PATIENCE = 4  # times the labels of about a second
+_ENOUGH = 100_000  # designs of a front without a budget
 
 
 class DeclaredChain:
     """Solves when it is built. Every objective needs an exact term, and the chain's variables are the whole space."""
 
     def __init__(self, view: SearchView) -> None:
-        structure = view.structure
-        assert structure is not None
-        entries = entries_of_structure(view)
-        limits = limits_of(structure)
-        terms = [structure.groups(name) for name in view.objectives]
-        groups = tuple(len(each) for each in terms)
-        sums = [term for each in terms for term in each]
-        chain = chain_of_terms(sums, list(limits.values()))
-        self._ends = not open_limits(chain) and max(groups) == 1
-        if self._ends:
-            chain = chain_of_terms(sums)
-            span = (chain.unary.max(axis=1) - chain.unary.min(axis=1)).sum(axis=0)
-            scale = np.where(span > 0, span, 1.0)
-            found = label_front(chain, merge="design", scale=scale, budget=_PATIENCE * chain.label_budget())
-            states, values, epsilon = found.states, found.values, found.epsilon
-            self.note = "exact" if epsilon == 0 else f"within a factor {1 + epsilon:.4g} in every objective"
-        else:
-            states, values = searched(entries, chain, 0, groups)
-            why = "limits bind" if open_limits(chain) else "an objective is the largest of several sums"
-            self.note = f"{why}: searched on the declared sums first, then priced"
-        rows = thinned(values, view.evaluations or len(values))
-        if self._ends and len(rows) < len(values):
-            self.note += f"; {len(rows)} of {len(values)} designs of the front fit the budget"
-        self._queue = view.repair(entries.designs(entries.digits[states[rows]]))
+        self._ends, self._queue, self.note = _linked(view) if _linked_to(view) else _solved(view)
         self._view, self._pgsam = view, PGSAM(replace(view, structure=None), PGSAMOptions())
         self._told: list[tuple[Designs, Scores]] = []
 
@@ -80,6 +59,45 @@ class DeclaredChain:
             known = functools.reduce(concat_scores, [s for _, s in self._told])
             self._pgsam.tell(self._view.space.concat([d for d, _ in self._told]), known, rng)
             self._told = []
+
+
+def _linked_to(view: SearchView) -> bool:
+    return view.structure is not None and view.structure.links is not None
+
+
+def _linked(view: SearchView) -> tuple[bool, Designs, str]:
+    """As `_solved`, for chains in which not every state may follow every other."""
+    solved = ChainExact(view, ChainExactOptions())
+    designs = solved.ask(view.evaluations or _ENOUGH, np.random.default_rng(0))  # spread over the front
+    return solved.note == "exact", view.repair(designs), solved.note
+
+
+def _solved(view: SearchView) -> tuple[bool, Designs, str]:
+    """(whether nothing is left to search, designs to price first, what is certain of them)."""
+    structure = view.structure
+    assert structure is not None
+    entries = entries_of_structure(view)
+    limits = limits_of(structure)
+    terms = [structure.groups(name) for name in view.objectives]
+    groups = tuple(len(each) for each in terms)
+    sums = [term for each in terms for term in each]
+    chain = chain_of_terms(sums, list(limits.values()))
+    ends = not open_limits(chain) and max(groups) == 1
+    if ends:
+        chain = chain_of_terms(sums)
+        span = (chain.unary.max(axis=1) - chain.unary.min(axis=1)).sum(axis=0)
+        scale = np.where(span > 0, span, 1.0)
+        found = label_front(chain, merge="design", scale=scale, budget=_PATIENCE * chain.label_budget())
+        states, values, epsilon = found.states, found.values, found.epsilon
+        note = "exact" if epsilon == 0 else f"within a factor {1 + epsilon:.4g} in every objective"
+    else:
+        states, values = searched(entries, chain, 0, groups)
+        why = "limits bind" if open_limits(chain) else "an objective is the largest of several sums"
+        note = f"{why}: searched on the declared sums first, then priced"
+    rows = thinned(values, view.evaluations or len(values))
+    if ends and len(rows) < len(values):
+        note += f"; {len(rows)} of {len(values)} designs of the front fit the budget"
+    return ends, view.repair(entries.designs(entries.digits[states[rows]])), note
 
 
 def entries_of_structure(view: SearchView) -> Entries:

@@ -19,7 +19,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.costs import thermal
+from tradespace.costs import held, thermal
 from tradespace.costs.binding import Binding, lowest, resident_minorant
 from tradespace.costs.columns import BROKEN, ENERGY, LEAK0, LEAK_TA, LOSS, MEMORY_ENERGY, MOVED, RESISTANCE, SCALE, TIME
 from tradespace.costs.kernel import RULE_C, RULE_PIPELINE, RULE_THERMAL
@@ -33,14 +33,16 @@ STABLE = 0.9
 
 
 def structure(binding: Binding, packed: Packed) -> Structure | None:
-    """None for contiguous placement, whose variables are not one Choice per entry."""
-    if binding.options.placement == "contiguous":
-        return None
+    """Sums over the chain of entries; a tensor that skips entries is remembered on the way (`held`), as long as one
+    does at a time. Contiguous placement: device numbers do not fall along the chain."""
     one = len(binding.samples) == 1
-    adjacent = binding.entries.is_chain
+    n, d, p = binding.broken.shape
+    skips = _skips(binding)
+    far = held.kept(skips, n, d * p)
+    adjacent = len(far) == len(set(skips)) and not _backward(binding)
     pipeline, heat = packed.rules[RULE_PIPELINE] > 0, packed.rules[RULE_THERMAL] > 0
     time = lowest(binding, TIME)
-    pair_time, pair_energy = _pairs(binding)
+    pair_time, pair_energy = _pairs(binding, far)
     terms = {
         "latency": ChainTerm(time, pair_time, exact=adjacent and one),
         "loss": ChainTerm(lowest(binding, LOSS), None, exact=True),
@@ -57,17 +59,35 @@ def structure(binding: Binding, packed: Packed) -> Structure | None:
     exact = one and not binding.entries.ties
     terms["memory"] = ChainTerm(resident.reshape(len(resident), -1), None, exact=exact)
     names = [device.name for device in binding.target.devices]
-    for d, name in enumerate(names):
-        terms[f"memory.{name}"] = ChainTerm(_only(resident, [d]), None, exact=exact)
+    for k, name in enumerate(names):
+        terms[f"memory.{name}"] = ChainTerm(_only(resident, [k]), None, exact=exact)
         busy = time.reshape(resident.shape)
-        terms[f"busy.{name}"] = ChainTerm(_only(busy, [d]), None, exact=one)
+        terms[f"busy.{name}"] = ChainTerm(_only(busy, [k]), None, exact=one)
     described = binding.tables[0].described
     for name in binding.tables[0].extra:
         if name in described and described[name].over is not None:
             continue  # a mean is no sum
         column = np.stack([t.extra[name] for t in binding.tables]).min(axis=0)
         terms[name] = ChainTerm(column.reshape(len(column), -1), None, exact=one)
-    return Structure(("placement", "precision"), terms, _limits(binding, resident), maxima)
+    links = _rising(n, d, p) if binding.options.placement == "contiguous" else None
+    found = Structure(("placement", "precision"), terms, _limits(binding, resident), maxima, links=links)
+    return held.lifted(found, far)
+
+
+def _skips(binding: Binding) -> list[held.Edge]:
+    """Edges to an entry further on than the next."""
+    edges = binding.entries.edges
+    return [(int(a), int(b)) for a, b in zip(edges.source, edges.dest, strict=True) if b > a + 1]
+
+
+def _backward(binding: Binding) -> bool:
+    return bool((binding.entries.edges.dest <= binding.entries.edges.source).any())
+
+
+def _rising(n: int, d: int, p: int) -> NDArray[np.bool_]:
+    """(n - 1, S, S): the next entry is on the same device or on a later one."""
+    on = np.repeat(np.arange(d), p)
+    return np.tile(on[:, None] <= on[None, :], (max(n - 1, 0), 1, 1))
 
 
 def _period(binding: Binding, time: Floats, pair_time: Floats, exact: bool) -> MaxTerm:
@@ -161,17 +181,19 @@ def tangent(power: float, devices: Floats, d: int) -> tuple[float, float]:
     return value - slope * power, slope
 
 
-def _pairs(binding: Binding) -> tuple[Floats, Floats]:
-    """(n - 1, S, S) s and J of the edges between neighbours, at the sample count where each is smallest."""
+def _pairs(binding: Binding, far: tuple[held.Edge, ...]) -> tuple[Floats, Floats]:
+    """(n - 1 + F, S, S) s and J of the edges between neighbours, then of ``far``, at the sample count where each is
+    smallest."""
     tables = binding.tables
     n, d, p = binding.broken.shape
-    time, energy = np.zeros((2, len(tables), max(n - 1, 0), d, p, d, p))
+    rows = {(i, i + 1): i for i in range(n - 1)} | {edge: n - 1 + f for f, edge in enumerate(far)}
+    time, energy = np.zeros((2, len(tables), len(rows), d, p, d, p))
     for k, table in enumerate(tables):
         for e, (a, b) in enumerate(zip(table.edge_source.tolist(), table.edge_dest.tolist(), strict=True)):
-            if b == a + 1:  # [precision, source, dest] -> [source, precision, dest, any]
-                time[k, a] += table.edge_time[e].transpose(1, 0, 2)[..., None]
-                energy[k, a] += table.edge_energy[e].transpose(1, 0, 2)[..., None]
-    shape = (max(n - 1, 0), d * p, d * p)
+            if (a, b) in rows:  # [precision, source, dest] -> [source, precision, dest, any]
+                time[k, rows[a, b]] += table.edge_time[e].transpose(1, 0, 2)[..., None]
+                energy[k, rows[a, b]] += table.edge_energy[e].transpose(1, 0, 2)[..., None]
+    shape = (len(rows), d * p, d * p)
     return time.min(axis=0).reshape(shape), energy.min(axis=0).reshape(shape)
 
 

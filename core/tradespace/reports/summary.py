@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ from tradespace.reports.describe import describer, entry_names, kind_of
 
 if TYPE_CHECKING:
     from tradespace.baseline import Baseline
+    from tradespace.costs.schedules_structure import TaskStructure
     from tradespace.designs import Designs, Space
-    from tradespace.problem import Problem, Scores
+    from tradespace.problem import Objective, Problem, Scores
     from tradespace.search import Front
     from tradespace.settings import Bound
 
@@ -276,9 +278,17 @@ def _certificate(front: Front) -> Certificate:
     if structure is None:
         return Certificate(None, "the evaluator declares no structure")
     loose = [n for n in front.problem.names if n not in structure.terms]
+    if structure.tasks is not None:
+        loose = [o.name for o in front.problem.objectives if not _bounded(structure.tasks, o)]
     if loose:
         return Certificate(None, f"the structure bounds no {', '.join(loose)}")
     return Certificate(None, "interrupted before it was computed" if front.interrupted else "none was computed")
+
+
+def _bounded(tasks: TaskStructure, objective: Objective) -> bool:
+    """Whether a lower bound of schedules is known for an objective."""
+    name = objective.expression.single
+    return objective.direction == "min" and name is not None and math.isfinite(tasks.bound(name))
 
 
 def _decisions(space: Space) -> tuple[Decision, ...]:

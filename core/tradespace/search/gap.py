@@ -103,15 +103,23 @@ def _supported(
         return np.inf
     scale = box.reference - box.ideal
     weights = directions(len(names), _DIRECTIONS[len(names)])
-    found = supports(groups, limits, scale, weights, known, steps=_ASCENT // len(weights) + _LEAST)
+    found = supports(
+        groups, limits, scale, weights, known, steps=_ASCENT // len(weights) + _LEAST, links=structure.links
+    )
     if len(names) == 1:
         return hypervolume(found.bounds[:, None] * scale, box)
-    sets = [*sets, *_priced_sets(groups, limits, scale, found, known, box)]
+    sets = [*sets, *_priced_sets(structure, groups, limits, scale, found, known, box)]
     return upper_volume([box.normalise(np.concatenate([known, rows])) for rows in sets], found, box.ideal / scale)
 
 
 def _priced_sets(
-    groups: list[tuple[ChainTerm, ...]], limits: list[Limit], scale: Array, found: Supports, known: Array, box: Box
+    structure: Structure,
+    groups: list[tuple[ChainTerm, ...]],
+    limits: list[Limit],
+    scale: Array,
+    found: Supports,
+    known: Array,
+    box: Box,
 ) -> list[Array]:
     """Sets of vectors, (L, M) each: every feasible design is weakly dominated by one of each set or of ``known``.
 
@@ -123,7 +131,7 @@ def _priced_sets(
     rows = inside[np.unique(np.linspace(0, len(inside) - 1, _PRICED).astype(np.intp))]
     first, sets = sum(len(group) for group in groups), []
     for row in rows.tolist():
-        chain = chain_of_terms(priced_terms(groups, limits, scale, found, row))
+        chain = chain_of_terms(priced_terms(groups, limits, scale, found, row), (), structure.links)
         paid = float(found.multipliers[row, first:].sum())
         front = label_front(
             chain, merge="least", scale=np.ones(len(groups)), budget=max(chain.label_budget() // _PRICED, 20),

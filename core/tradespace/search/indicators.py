@@ -117,8 +117,8 @@ def least_values(problem: Problem) -> Array:
     bounds = np.full(len(problem.objectives), -np.inf)
     for m, objective in enumerate(problem.objectives):
         term = term_of(structure, objective.expression.single if objective.direction == "min" else None)
-        if term is not None:
-            bounds[m] = shortest(term)
+        if structure is not None and term is not None:
+            bounds[m] = shortest(term, structure.links)
     return bounds
 
 
@@ -126,10 +126,13 @@ def term_of(structure: Structure | None, name: str | None) -> ChainTerm | None:
     return structure.terms.get(name) if structure is not None and name is not None else None
 
 
-def shortest(term: ChainTerm) -> float:
-    """The least sum over the chain (Bellman): unary (n, S), pair (n - 1, S, S)."""
+def shortest(term: ChainTerm, links: NDArray[np.bool_] | None = None) -> float:
+    """The least sum over the chain (Bellman): unary (n, S), pair and ``links`` (n - 1, S, S)."""
     best = np.asarray(term.unary[0], np.float64)
     for i in range(1, len(term.unary)):
-        step = best.min() if term.pair is None else (best[:, None] + term.pair[i - 1]).min(axis=0)
+        ways = best[:, None] if term.pair is None else best[:, None] + term.pair[i - 1]
+        if links is not None:
+            ways = np.where(links[i - 1], ways, np.inf)
+        step = ways.min(axis=0)
         best = step + term.unary[i]
     return float(best.min())

@@ -37,12 +37,14 @@ _HUGE = 1e290
 @dataclass(frozen=True)
 class ChainArrays:
     """Sums over a chain: ``unary`` (n, S, Q), ``pair`` (n - 1, S, S, Q) or None; a design counts while its sums are at
-    most ``caps`` (Q,). The first M quantities are the objectives, the others limits."""
+    most ``caps`` (Q,) and each state may follow the one before, ``links`` (n - 1, S, S) or None. The first M quantities
+    are the objectives, the others limits."""
 
     unary: Array
     pair: Array | None
     caps: Array
     objectives: int
+    links: NDArray[np.bool_] | None = None
 
     def completions(self) -> Array:
         """``(n, S, Q)``: the least that each quantity alone still costs after entry i in state s."""
@@ -50,7 +52,10 @@ class ChainArrays:
         rest = np.zeros_like(self.unary)
         for i in range(n - 2, -1, -1):
             ahead = (self.unary[i + 1] + rest[i + 1])[None]
-            rest[i] = (ahead if self.pair is None else self.pair[i] + ahead).min(axis=1)
+            ahead = ahead if self.pair is None else self.pair[i] + ahead
+            if self.links is not None:
+                ahead = np.where(self.links[i][:, :, None], ahead, np.inf)
+            rest[i] = ahead.min(axis=1)
         return rest
 
     def harmless(self) -> Array:
@@ -68,18 +73,27 @@ class ChainArrays:
     def label_budget(self) -> int:
         """Labels per class of states that keep the work near a second (20 to 200,000)."""
         n, states, quantities = self.unary.shape
-        classes = [(source.max() + 1) * (dest.max() + 1) for source, dest in self.classes()]
-        work = sum(classes) + n * states
+        work = sum(self._ways(i, *link) for i, link in enumerate(self.classes())) + n * states
         return int(np.clip(_WORK.get(quantities, _FEWER) / work, 20, 200_000))
+
+    def _ways(self, i: int, source: Rows, dest: Rows) -> int:
+        """Pairs of classes of link i that may follow each other."""
+        if self.links is None:
+            return int((source.max() + 1) * (dest.max() + 1))
+        first = [np.unique(classes, return_index=True)[1] for classes in (source, dest)]
+        return int(self.links[i][np.ix_(*first)].sum())
 
     def classes(self) -> list[tuple[Rows, Rows]]:
         """Per link (n - 1): the class of every state as source and as destination. States of one class have equal
         pair terms, so one set of labels serves them all (3 sets instead of 9 for 3 devices in 3 precisions)."""
         n, states = self.unary.shape[:2]
-        if self.pair is None:
+        parts = [] if self.pair is None else [self.pair]
+        parts += [] if self.links is None else [self.links[..., None].astype(np.float64)]
+        if not parts:
             return [(np.zeros(states, np.intp), np.zeros(states, np.intp))] * (n - 1)
-        turned = np.swapaxes(self.pair, 1, 2)
-        return [(_class(self.pair[i]), _class(turned[i])) for i in range(n - 1)]
+        both = np.concatenate(parts, axis=-1)
+        turned = np.swapaxes(both, 1, 2)
+        return [(_class(both[i]), _class(turned[i])) for i in range(n - 1)]
 
 
 @dataclass(frozen=True)
@@ -115,22 +129,32 @@ def limits_of(structure: Structure) -> dict[str, Limit]:
     return limits
 
 
+def transition_limit(structure: Structure) -> dict[str, Limit]:
+    """`Structure.links` as a limit, for solvers that know limits only."""
+    if structure.links is None:
+        return {}
+    broken = (~structure.links).astype(np.float64)
+    return {"links": Limit(ChainTerm(np.zeros((len(broken) + 1, broken.shape[1])), broken), 0.5)}
+
+
 def chain_of(structure: Structure, objectives: Sequence[str], limits: Sequence[Limit] = ()) -> ChainArrays:
     """The arrays of these metrics, then of these limits. Raises KeyError for a metric that has no term."""
-    return chain_of_terms([structure.terms[name] for name in objectives], limits)
+    return chain_of_terms([structure.terms[name] for name in objectives], limits, structure.links)
 
 
-def chain_of_terms(sums: Sequence[ChainTerm], limits: Sequence[Limit] = ()) -> ChainArrays:
+def chain_of_terms(
+    sums: Sequence[ChainTerm], limits: Sequence[Limit] = (), links: NDArray[np.bool_] | None = None
+) -> ChainArrays:
     """The arrays of these terms, then of these limits."""
     terms = [*sums, *(limit.term for limit in limits)]
     caps = np.asarray([np.inf] * len(sums) + [limit.cap for limit in limits])
     unary = np.stack([t.unary for t in terms], axis=-1).astype(np.float64)
     n, states = unary.shape[:2]
     if all(t.pair is None for t in terms):
-        return ChainArrays(unary, None, caps, len(sums))
+        return ChainArrays(unary, None, caps, len(sums), links)
     nothing = np.zeros((n - 1, states, states))
     pairs = [nothing if t.pair is None else t.pair for t in terms]
-    return ChainArrays(unary, np.stack(pairs, axis=-1), caps, len(sums))
+    return ChainArrays(unary, np.stack(pairs, axis=-1), caps, len(sums), links)
 
 
 def path_sums(term: ChainTerm, states: Rows) -> Array:
@@ -195,7 +219,8 @@ def _padded(chain: ChainArrays) -> ChainArrays:
     if chain.unary.shape[2] >= SWEPT:
         return chain
     pair = None if chain.pair is None else _pad(chain.pair, SWEPT, 0.0)
-    return ChainArrays(_pad(chain.unary, SWEPT, 0.0), pair, _pad(chain.caps, SWEPT, np.inf), chain.objectives)
+    unary, caps = _pad(chain.unary, SWEPT, 0.0), _pad(chain.caps, SWEPT, np.inf)
+    return ChainArrays(unary, pair, caps, chain.objectives, chain.links)
 
 
 def _pad(array: Array, to: int, value: float) -> Array:
@@ -239,9 +264,14 @@ def _cross(
     for h in range(int(dest.max()) + 1):
         to = int(np.argmax(dest == h))
         shifts = np.zeros((len(pools), chain.unary.shape[2])) if chain.pair is None else chain.pair[i - 1, first, to]
-        if len(pools) > 1:
-            found = surviving(pools, shifts, harmless)
-            out.append(_Labels(found.values, offset[found.list] + found.row))
+        ways = [*range(len(pools))]
+        if chain.links is not None:
+            ways = np.flatnonzero(chain.links[i - 1, first, to]).tolist()
+        if not ways:
+            out.append(_Labels(pools[0][:0], np.zeros(0, np.intp)))
+        elif len(pools) > 1:
+            found = surviving([pools[w] for w in ways], shifts[ways], harmless)
+            out.append(_Labels(found.values, offset[np.asarray(ways)[found.list]] + found.row))
         else:
             out.append(_Labels(np.maximum(pools[0], harmless) + shifts[0], np.arange(len(pools[0]))))
     return out
@@ -263,7 +293,7 @@ def _pool(
         values, state = found.values, inside[found.list]
         offset = np.concatenate([[0], np.cumsum([len(each.parent) for each in here])])
         parent = np.concatenate([each.parent for each in here])[offset[found.list] + found.row]
-        if len(values) > step.budget or step.width:
+        if len(values) > step.budget or (step.width and len(values)):
             values, chosen, width = _merge(values, step, widest or hint)
             order = np.lexsort(values.T[::-1])
             values, chosen, widest = values[order], chosen[order], max(widest, width)

@@ -12,7 +12,7 @@ def best_paths(unary: Array, pair: Array | None) -> tuple[Array, NDArray[np.intp
     """The least sums ``(W,)`` and the paths ``(W, n)`` that have them.
 
     Args:
-        unary: (W, n, S), inf where an entry may not take a state. pair: (W, n - 1, S, S) or None.
+        unary: (W, n, S); pair: (W, n - 1, S, S) or None; inf where an entry may not take a state, or not after that.
     """
     count, n, _ = unary.shape
     rows = np.arange(count)

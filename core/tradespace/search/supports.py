@@ -57,6 +57,7 @@ def supports(
     weights: Array,
     known: Array | None = None,
     steps: int = 40,
+    links: NDArray[np.bool_] | None = None,
 ) -> Supports:
     """Bounds and paths for these weights.
 
@@ -64,6 +65,7 @@ def supports(
         groups: per objective the terms whose largest sum it is. limits: with caps above 0.
         scale: (M,) units of the objectives. weights: (W, M).
         known: (K, M) objectives of feasible designs: what bounds are aimed at; None: a little above the bound.
+        links: (n - 1, S, S) which state may follow which; None: any.
     """
     owner = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     unit = np.concatenate([scale[owner], [limit.cap for limit in limits]])
@@ -71,7 +73,8 @@ def supports(
     unary = np.stack([np.asarray(t.unary, np.float64) / u for t, u in zip(terms, unit, strict=True)])
     pair = _pairs(terms, unit)
     share = weights[:, owner] / np.bincount(owner)[owner]
-    state = _Ascent(unary, pair, weights, owner, np.concatenate([share, np.zeros((len(weights), len(limits)))], axis=1))
+    first = np.concatenate([share, np.zeros((len(weights), len(limits)))], axis=1)
+    state = _Ascent(unary, pair, weights, owner, first, links)
     target = None if known is None or not len(known) else (weights @ (known / scale).T).min(axis=1)
     for _ in range(steps if len(limits) or len(owner) > len(groups) else 1):
         state.step(target)
@@ -112,7 +115,16 @@ def _pairs(terms: Sequence[ChainTerm], unit: Array) -> Array | None:
 class _Ascent:
     """Multipliers ``(W, Q)`` and the best bound of each weight so far."""
 
-    def __init__(self, unary: Array, pair: Array | None, weights: Array, owner: NDArray[np.intp], first: Array) -> None:
+    def __init__(
+        self,
+        unary: Array,
+        pair: Array | None,
+        weights: Array,
+        owner: NDArray[np.intp],
+        first: Array,
+        links: NDArray[np.bool_] | None,
+    ) -> None:
+        self._wall = None if links is None else np.where(links, 0.0, np.inf)
         self._unary, self._pair, self._weights, self._owner = unary, pair, weights, owner
         self._multipliers = first
         self._length = np.ones(len(weights))
@@ -124,6 +136,8 @@ class _Ascent:
     def step(self, target: Array | None) -> None:
         lam, groups = self._multipliers, len(self._owner)
         pair = None if self._pair is None else np.tensordot(lam, self._pair, 1)
+        if self._wall is not None:
+            pair = np.broadcast_to(self._wall, (len(lam), *self._wall.shape)) if pair is None else pair + self._wall
         value, states = best_paths(np.tensordot(lam, self._unary, 1), pair)
         value = value - lam[:, groups:].sum(axis=1)
         sums = self._sums(states)
