@@ -67,9 +67,7 @@ class FlowFactory:
             return Declined("no stage of the flow graph does any work, so that nothing depends on the target")
         return True
 
-    def bind(
-        self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
-    ) -> FlowEvaluator:
+    def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> FlowEvaluator:
         """Raises `UnknownName` or `UnitError` for options that do not fit."""
         for key in options:
             if key != "year":

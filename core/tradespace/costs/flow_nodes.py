@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 PRECISIONS = ("fp32", "fp16")
 """In what a device that knows nothing of flow graphs does their work: the fastest of these that it has."""
 UNLIMITED = 1e300
-_COMMON = {
+_CONSTANTS = {
     "op_energy": "J or zero",
     "op_time": "s or zero",
     "effort": "1",
@@ -35,7 +35,7 @@ _COMMON = {
     "year": "1",
     "growth": "1 or zero",
 }
-_DEFAULTS = {"op_time": 0.0, "effort": 1.0, "slots": 1.0, "base_year": 2022.0, "year": 2022.0, "growth": 0.0}
+_DEFAULTS = {"effort": 1.0, "slots": 1.0, "base_year": 2022.0, "year": 2022.0, "growth": 0.0}
 
 
 class FlowNode:
@@ -45,22 +45,35 @@ class FlowNode:
     those of ``base_year``; by ``year`` they have fallen by exp(``growth`` x years). It works on flow graphs only.
     """
 
-    constants: ClassVar[Mapping[str, str]] = _COMMON
+    constants: ClassVar[Mapping[str, str]] = _CONSTANTS
     defaults: ClassVar[Mapping[str, float]] = _DEFAULTS
     runs: ClassVar[tuple[str, ...]] = WORKS
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
-        """Operators of networks do not come this way."""
+        """`flop` of an operator counts operations of the workload's own unit."""
         shape = (len(operators), len(precisions))
-        return CostTable(time=np.zeros(shape), unsupported=np.ones(shape, bool))
+        time = np.broadcast_to((operators.flop * (device.op_time * device.effort))[:, None], shape)
+        joule = device.op_energy * device.effort / progress(device)
+        return CostTable(time=time, energy=np.broadcast_to((operators.flop * joule)[:, None], shape))
 
 
-class FlowProcessor(Roofline):
+class FlowProcessor:
     """A `FlowNode` that runs anything else as well, by the roofline model."""
 
-    constants: ClassVar[Mapping[str, str]] = {**_COMMON, **Roofline.constants}
+    constants: ClassVar[Mapping[str, str]] = {**_CONSTANTS, **Roofline.constants}
     defaults: ClassVar[Mapping[str, float]] = _DEFAULTS
     runs: ClassVar[tuple[str, ...]] = (*WORKS, *Roofline.runs)
+
+    def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
+        """Each kind by its model; without work of a flow graph it is the roofline's own table."""
+        flow, others = FlowNode().table(operators, device, precisions), Roofline().table(operators, device, precisions)
+        mine = np.isin(np.array(operators.kind), WORKS)[:, None]
+        if not mine.any():
+            return others
+        assert flow.energy is not None and others.unsupported is not None
+        time = np.where(mine, flow.time, others.time)
+        energy = np.where(mine, flow.energy, others.time * device.dynamic_power)
+        return CostTable(time=time, energy=energy, unsupported=others.unsupported & ~mine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +97,7 @@ class Places:
     link_rate: Floats
 
 
-def places(graph: FlowGraph, target: Target, registry: Registry | None, year: float | None) -> Places:
+def places(graph: FlowGraph, target: Target, registry: Registry, year: float | None) -> Places:
     """Tabulate a graph on a target. Raises `InputError` for energies that no year can have."""
     shape = (len(graph.nodes), len(target.devices))
     joule, second, able = np.zeros(shape), np.zeros(shape), dict[str, tuple[int, ...]]()
@@ -96,18 +109,19 @@ def places(graph: FlowGraph, target: Target, registry: Registry | None, year: fl
                 joule[row, j], second[row, j] = _operation(node.work, device, registry, year)
                 found.append(j)
         able[node.name] = tuple(found)
-    slots = np.array([device.numbers.get("slots", 1.0) for device in target.devices])
-    knowing = [device for device in target.devices if "op_energy" in device.numbers]
-    hops, columns = _hops(graph, target, progress(knowing[0], year) if knowing else 1.0)
+    knowing = [device for device in target.devices if set(WORKS) & set(device.runs)]
+    slots = np.array([device.numbers.get("slots", 1.0) if device in knowing else 1.0 for device in target.devices])
+    growing = [_in(device, year) for device in knowing if "growth" in device.numbers]
+    hops, columns = _hops(graph, target, progress(growing[0]) if growing else 1.0)
     return Places(able, joule, second, slots, hops, *columns)
 
 
 def refusal(work: Work, device: Device) -> str | None:
     """Why a device cannot do some work; None if it can."""
-    if "op_energy" in device.numbers:
-        return None if work.kind in device.runs else f"{device.name} does not run '{work.kind}'"
-    if "aggregate" not in device.runs:
-        return f"{device.name} runs no plain operations ('aggregate')"
+    if work.kind in device.runs:
+        return None
+    if "aggregate" not in device.runs or set(WORKS) & set(device.runs):
+        return f"{device.name} runs neither '{work.kind}' nor plain operations ('aggregate')"
     if not work.flop:
         return f"{device.name} counts FLOP, and the workload does not say how many an operation has"
     if not device.idle_power + device.dynamic_power > 0:
@@ -115,37 +129,48 @@ def refusal(work: Work, device: Device) -> str | None:
     return None
 
 
-def progress(device: Device, year: float | None) -> float:
-    """How many times less energy than in its base year: exp(growth x years), density as energy (the publication's)."""
-    years = (device.year if year is None else year) - device.base_year
-    exponent = device.growth * years
+def progress(device: Device) -> float:
+    """How many times less energy than in its base year: exp(growth x years), density as energy (the publication's).
+
+    Raises:
+        InputError: a factor beyond exp(50).
+    """
+    exponent = device.growth * (device.year - device.base_year)
     if not abs(exponent) <= 50:
         raise InputError("energies change by at most exp(50)", value=f"{exponent:.3g}", where=f"devices.{device.name}")
     return math.exp(exponent)
 
 
-def _operation(work: Work, device: Device, registry: Registry | None, year: float | None) -> tuple[float, float]:
-    """(J, s) of one operation."""
-    if "op_energy" in device.numbers:
-        return device.op_energy * device.effort / progress(device, year), device.op_time * device.effort
-    assert registry is not None
+def _in(device: Device, year: float | None) -> Device:
+    """The device with the technology of a year."""
+    if year is None or "growth" not in device.numbers:
+        return device
+    return replace(device, numbers={**device.numbers, "year": year})
+
+
+def _operation(work: Work, device: Device, registry: Registry, year: float | None) -> tuple[float, float]:
+    """(J, s) of one operation: by the device's own model, as work of its kind if it runs that, else as FLOP."""
+    known = work.kind in device.runs
     model = registry.load("device_models", device.model)()
     precisions = [registry.load("precisions", name) for name in PRECISIONS]
+    row = _operator(work.kind if known else "aggregate", 1.0 if known else work.flop)
     with foreign(f"device model '{device.model}'"):
-        table = model.table(_operator(work.flop), device, precisions).dense(1, len(precisions), device.model)
+        table = model.table(row, _in(device, year), precisions).dense(1, len(precisions), device.model)
     times = np.where(table.unsupported[0], np.inf, table.time[0])
     best = int(np.argmin(times))
     if not math.isfinite(times[best]):
-        raise PluginError("a device that runs 'aggregate' does so in fp32 or fp16", where=f"device {device.name}")
+        rule = f"a device that runs '{row.kind[0]}' does so in {' or '.join(PRECISIONS)}"
+        raise PluginError(rule, where=f"device {device.name}")
     second = float(times[best])
-    power = device.idle_power + device.dynamic_power
-    return (float(table.energy[0, best]) if table.energy is not None else second * power), second
+    if table.energy is not None:
+        return float(table.energy[0, best]), second
+    return second * (device.idle_power + device.dynamic_power), second
 
 
-def _operator(flop: float) -> Operators:
+def _operator(kind: str, flop: float) -> Operators:
     zero = np.zeros(1)
     return Operators(
-        ("work",), ("aggregate",), np.zeros(1, np.int32), zero, zero, zero, zero, np.array([flop]), zero, zero, zero,
+        ("work",), (kind,), np.zeros(1, np.int32), zero, zero, zero, zero, np.array([flop]), zero, zero, zero,
         zero, zero, np.ones(1), zero, zero,
     )  # fmt: skip
 

@@ -117,7 +117,7 @@ def flow_graph(options: Mapping[str, Any], classifiers: Builders) -> FlowGraph:
 
     Args:
         options: ``sources`` and ``stages``, mappings of names; ``relevant`` and ``whole`` as in `FlowGraph`.
-            ``ratio`` of a stage is a number or ``{between: [low, high]}``.
+            ``ratio`` of a stage is a number or [low, high], which leaves it open.
         classifiers: what ``classifier: {model: ...}`` may name.
 
     Raises:
@@ -215,17 +215,13 @@ def _bytes(body: Mapping[str, Any], where: str) -> float:
 
 
 def _ratio(raw: Any, where: str) -> tuple[float, float]:
-    ends = raw
-    if isinstance(raw, Mapping):
-        check_keys(raw, ("between",), f"{where}.ratio")
-        ends = raw.get("between")
-        if not isinstance(ends, list) or len(ends) != 2:
-            raise InputError("'between' is [low, high]", value=repr(ends)[:80], where=f"{where}.ratio")
-    low, high = ends if isinstance(ends, list) else (ends, ends)
+    if isinstance(raw, list) and len(raw) != 2:
+        raise InputError("a ratio left open is [low, high]", value=repr(raw)[:80], where=f"{where}.ratio")
+    low, high = raw if isinstance(raw, list) else (raw, raw)
     both = [units.parse(end, "1", where=f"{where}.ratio") for end in (low, high)]
     if not 1.0 <= both[0] <= both[1] <= MAX_RATIO:
         raise InputError(
-            f"'ratio' is a number from 1 to {MAX_RATIO:g}, or {{between: [low, high]}}",
+            f"'ratio' is a number from 1 to {MAX_RATIO:g}, or [low, high]",
             value=repr(raw)[:80],
             where=where,
         )

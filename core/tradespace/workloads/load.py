@@ -148,10 +148,12 @@ def _merge_all(layers: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _put(target: dict[str, Any], key: str, value: object) -> None:
-    """Set a dotted key, making mappings on the way."""
+    """Set a dotted key, making mappings on the way; an open number (`choices`) takes the place of a number."""
     *parents, last = key.split(".")
     for depth, parent in enumerate(parents):
         below = target.setdefault(parent, {})
+        if last == "choices" and depth == len(parents) - 1 and not isinstance(below, dict):
+            below = target[parent] = {}
         if not isinstance(below, dict):
             where = ".".join(parents[: depth + 1])
             raise InputError(f"'{where}' is a mapping, so that '{key[:80]}' can be set", value=below, where="workload")

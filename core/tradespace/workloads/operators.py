@@ -19,9 +19,13 @@ from tradespace.errors import InputError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
-KINDS = ("matmul", "conv", "attention", "norm", "elementwise", "embedding", "softmax", "scan", "aggregate")
+KINDS = (
+    "matmul", "conv", "attention", "norm", "elementwise", "embedding", "softmax", "scan", "aggregate", "select",
+    "reconstruct",
+)  # fmt: skip
 """attention = the two matmuls between queries and the KV cache; scan = a recurrence over positions (state-space
-layers); aggregate = totals only, no shape."""
+layers); aggregate = totals only, no shape; select, reconstruct = stages of a flow graph, whose `flop` are operations
+of the workload's own unit (see `tradespace.workloads.flow`)."""
 
 SHAPE = ("m", "k", "n", "count")
 WINDOW = ("out_height", "out_width", "kernel_height", "kernel_width")

@@ -67,13 +67,11 @@ static void add(const struct trigger *t, int64_t o, const uint32_t *word, const 
         double u = ((double)word[i] + 0.5) * 0x1p-32, high = u * (1.0 - below) + below, low = u * below;
         energy[i] = -logarithm(1.0 - (above[i] ? high : low)) * scale;
     }
+    for (int i = 0; i < LANES; i++) at[i] = 0;
+    for (int64_t jump = KNOTS / 2; jump; jump /= 2)
+        for (int i = 0; i < LANES; i++) at[i] += knots[at[i] + jump] <= energy[i] ? jump : 0;
     for (int i = 0; i < LANES; i++) {
-        int64_t j = 0;
-        for (int64_t jump = KNOTS / 2; jump; jump /= 2) j += knots[j + jump] <= energy[i] ? jump : 0;
-        at[i] = j < last ? j : last;
-    }
-    for (int i = 0; i < LANES; i++) {
-        int64_t j = at[i];
+        int64_t j = at[i] < last ? at[i] : last;
         double x = energy[i] - knots[j], y = ((c3[j] * x + c2[j]) * x + c1[j]) * x + c0[j];
         y = y > 0.0 ? y : 0.0;
         score[i] += y < 1.0 ? y : 1.0;
