@@ -35,7 +35,6 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "pgsam cold": ("pgsam", COLD),
     "  no momentum": ("pgsam", COLD | {"momentum": False}),
     "  no guidance": ("pgsam", COLD | {"guidance": False}),
-    "  no reheating": ("pgsam", COLD | {"reheating": False}),
     "  no block moves": ("pgsam", COLD | {"block_moves": False}),
     "  no annealing": ("pgsam", COLD | {"end_temperature": 1e-9}),
     "  no turning": ("pgsam", COLD | {"turning": 0.0}),

@@ -87,9 +87,7 @@ class Structure:
     """What an evaluator knows of its own form.
 
     ``variables`` are Choices of one length n; the state of an entry is the mixed-radix number of their codes, last
-    variable fastest. A Composition among them assigns its n units in order: the code of a unit is the part it is in.
-    A higher digit of the state may remember an earlier entry (see `costs.held`). ``links``: which states of entry i + 1
-    may follow which of entry i, where not all. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
+    variable fastest. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
     nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
     of a metric than its term (an additive minorant such as the mean of the groups), or stand alone. ``allowed``: the
     states that each entry may take, where not all. ``tasks``: the evaluator prices schedules of a task graph instead.
@@ -100,7 +98,6 @@ class Structure:
     limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
     maxima: Mapping[str, MaxTerm] = field(default_factory=dict)  # metric -> largest of sums
     allowed: NDArray[np.bool_] | None = None  # (n, S)
-    links: NDArray[np.bool_] | None = None  # (n - 1, S, S)
     tasks: TaskStructure | None = None
 
     def groups(self, metric: str) -> tuple[ChainTerm, ...]:
@@ -139,8 +136,7 @@ class Evaluator(Protocol):
 class Declined:
     """Why an evaluator does not take a pair of workload and target. Falsy, so ``if factory.accepts(...)`` reads.
 
-    ``other_kind``: it takes no workload of this kind on any target, or only measures on the machine it runs on, so
-    that nobody needs to hear of it.
+    ``other_kind``: it takes no workload of this kind on any target, so that nobody needs to hear of it.
     """
 
     reason: str
@@ -291,7 +287,7 @@ class Problem:
 
     def _value(self, objective: Objective, prices: Prices) -> Array:
         values = np.asarray(objective.expression(prices), np.float64)
-        if not np.isfinite(values).all():
+        if objective.expression.single is None and not np.isfinite(values).all():  # a metric was checked as a price
             raise ProblemError("an objective must be finite for every design", value=objective.text)
         return values
 
@@ -302,8 +298,12 @@ def check_prices(raw: Prices | Mapping[str, Any], metrics: tuple[Metric, ...], d
     if not isinstance(raw, Mapping):
         raise PluginError("price returns a mapping from metric to (N,) numbers", value=type(raw).__name__, where=where)
     values = {m.name: _column(raw, m.name, n) for m in metrics}
-    violations = raw.violations if isinstance(raw, Prices) else {}
-    return Prices(values, {k: _column(violations, k, n) for k in violations})
+    raw_violations = raw.violations if isinstance(raw, Prices) else {}
+    violations = {k: _column(raw_violations, k, n) for k in raw_violations}
+    if not np.isfinite(np.concatenate([*values.values(), *violations.values()])).all():
+        for name, column in (*values.items(), *violations.items()):
+            _check_finite(column, name)
+    return Prices(values, violations)
 
 
 def _column(raw: Mapping[str, Any], name: str, n: int) -> Array:
@@ -316,6 +316,10 @@ def _column(raw: Mapping[str, Any], name: str, n: int) -> Array:
         column = np.full(n, float(column))
     if column.shape != (n,):
         raise PluginError(f"a metric of {n} designs has shape ({n},)", value=column.shape, where=name)
+    return column
+
+
+def _check_finite(column: Array, name: str) -> None:
     if not np.isfinite(column).all():
         bad = int(np.flatnonzero(~np.isfinite(column))[0])
         raise PluginError(
@@ -324,7 +328,6 @@ def _column(raw: Mapping[str, Any], name: str, n: int) -> Array:
             where=name,
             remedy="Return a large finite price and a violation for a design that cannot run.",
         )
-    return column
 
 
 def _check_evaluator(evaluator: Any) -> None:

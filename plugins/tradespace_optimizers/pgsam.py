@@ -3,11 +3,11 @@
 A reconstruction, not the published algorithm: of arXiv 2602.06057v3 only the abstract, which names it, was in reach.
 All constants, moves and the form of the momentum are ours. Many chains anneal at once, each along a Dirichlet
 direction through the normalised objectives. Non-dominated designs go to an archive, to which chains return; moves
-remember what they gained; temperatures fall geometrically over the budget and rise when the archive stands still.
+remember what they gained; temperatures fall geometrically over the budget. There is no reheating: it waited for the
+archive to stand still, which never happened in 180 runs.
 
 What each part is worth is measured by ``bench/optimizers.py --ablations`` and told in docs/optimizers.md: momentum and
-guidance carry the search; annealing against pure descent is neutral, and reheating never starts while the archive still
-grows, which is nearly always.
+guidance carry the search.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.compiled import in_two
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
 from tradespace.search.contract import SearchView
-from tradespace.search.dominance import gather_rows
-from tradespace.search.members import Members, corners
+from tradespace.search.dominance import gather
+from tradespace.search.members import NO_CORNERS, Members
+from tradespace_optimizers import pgsam_annealing as annealing
 from tradespace_optimizers import pgsam_chains as chains
-from tradespace_optimizers import pgsam_kernel as kernel
 from tradespace_optimizers import pgsam_moves as moves
-from tradespace_optimizers.pgsam_seen import Seen, places
+from tradespace_optimizers.pgsam_seen import Seen, freshen, places
 from tradespace_optimizers.relaxation import relaxed_designs
 
 Array = NDArray[np.float64]
@@ -38,7 +39,7 @@ _BUDGET = 10_000  # designs that cooling spans where the budget is not a number 
 _REMEMBERED = 1_000_000  # designs that are not asked again
 _LIMIT = 50_000  # members
 _LOOKS = 300  # members that a returning chain looks at
-_CELLS = 128  # along an axis of the table that screens moves
+_POOL = 4096  # rows of the pool of members before those that left are let go
 _MOST = 2048  # chains, where batches are large
 
 
@@ -49,7 +50,6 @@ class PGSAMOptions:
     warm_start: "relaxation" prices the front of the chain structure first, where there is one; "none".
     momentum: choose reassignments by what they gained before.
     guidance: return to the archive, and copy stretches of its members.
-    reheating: triple the temperature after 5 batches without a new archive member.
     block_moves: set, shift and copy runs of entries.
     returning: share of chains that return to the archive after a batch.
     turning: share of returning chains that take another direction first.
@@ -64,7 +64,6 @@ class PGSAMOptions:
     warm_start: str = "relaxation"
     momentum: bool = True
     guidance: bool = True
-    reheating: bool = True
     block_moves: bool = True
     returning: float = 0.9
     turning: float = 1.0
@@ -92,13 +91,18 @@ class PGSAM:
         self._count = options.chains or int(np.clip(self._budget // 50, 16, 40))
         self.batch = self._count
         self._layout = moves.layout_of(view.space)
+        tries = options.tries if options.momentum else 1
+        self._rules = moves.Rules(tries, options.sharpness, options.explore, screen=options.screen)
+        self._shares = [moves.kinds(self._layout, block_moves=options.block_moves, guides=g) for g in (False, True)]
         plain = view.space.homogeneous()
         few = plain.take(np.linspace(0, len(plain) - 1, min(len(plain), self._count // 2)).astype(np.intp))
         suggested = [] if view.suggestions is None else list(view.suggestions().values())
         self._plain = view.space.concat([*suggested, few])  # where the search begins, before random designs
         m = len(view.objectives)
         self._members = Members(m, _LIMIT)
-        self._codes: Array = np.empty((0, view.space.width))  # of the members
+        self._pool: Array = np.empty((_POOL, view.space.width))  # codes of members, and of some that were
+        self._where: Rows = np.empty(0, np.int64)  # row of each member there
+        self._pooled = 0
         most = int(self._layout.options.max(initial=1))
         self._effect: Array = np.zeros((view.space.width, most, m + 1))  # what an option adds, up to a constant
         self._first: list[tuple[Array, Scores]] = []
@@ -107,8 +111,8 @@ class PGSAM:
         self._low, self._high = np.full(m, np.inf), np.full(m, -np.inf)
         self._scale = chains.scale_of(self._members, np.zeros(m), np.ones(m), options.corner)
         self._seen = Seen(_REMEMBERED)
-        self._told = self._turn = self._still = 0
-        self._t0, self._heat = 0.0, 1.0
+        self._told = self._turn = 0
+        self._t0 = 0.0
 
     # -- ask ----------------------------------------------------------------------------------------------------------
 
@@ -123,22 +127,13 @@ class PGSAM:
         return self._space.concat([warm, fresh]) if len(warm) else fresh
 
     def _proposed(self, now: chains.Chains, n: int, rng: Rng) -> tuple[Array, NDArray[np.uint64]]:
-        o = self._options
-        guides = o.guidance and len(self._members) > 1
-        shares = moves.kinds(self._layout, block_moves=o.block_moves, guides=guides)
-        rules = moves.Rules(o.tries if o.momentum else 1, o.sharpness, o.explore, screen=o.screen)
-        return moves.neighbours(
-            self._layout, now.codes, now.objectives, shares, rng, n=n, turn=self._turn, effect=self._effect,
-            slopes=self._scale.slopes(now.weights), members=self._codes, rules=rules, corners=self._corners(),
-        )  # fmt: skip
-
-    def _corners(self) -> moves.Corners:
-        """What the front surely dominates; nothing where a table of two or three objectives does not say it."""
         o, front = self._options, self._members
-        known = o.momentum and front.feasible and len(front) > 1
-        if o.screen < 2 or not known or front.objectives.shape[1] not in (2, 3):
-            return moves.NO_CORNERS
-        return corners(front.objectives, _CELLS)
+        screens = o.screen > 1 and o.momentum
+        guides = moves.Guides(self._effect, self._pool, self._where, front.corners if screens else NO_CORNERS)
+        return moves.neighbours(
+            self._layout, now.codes, now.objectives, self._shares[o.guidance and len(front) > 1], rng, n=n,
+            turn=self._turn, slopes=self._scale.slopes(now.weights), guides=guides, rules=self._rules,
+        )  # fmt: skip
 
     def _fresh(self, codes: Array, digests: NDArray[np.uint64], rng: Rng) -> Designs:
         """The proposed designs; those asked before, or twice in this batch, get more random changes."""
@@ -146,9 +141,9 @@ class PGSAM:
         again = np.empty(n, bool)
         free = slice(None) if layout.only_choices else slice(0, 0)
         seed = rng.integers(0, 1 << 63, dtype=np.uint64)
-        kernel.freshen(
+        freshen(
             seed, codes, layout.columns[free], layout.options[free], layout.keys, layout.real, self._seen.table,
-            places(n), again, digests,
+            places(n), np.empty(1, np.uint64), again, digests,
         )  # fmt: skip
         designs = layout.designs(codes)
         if layout.only_choices:
@@ -166,12 +161,11 @@ class PGSAM:
     # -- tell ---------------------------------------------------------------------------------------------------------
 
     def tell(self, designs: Designs, scores: Scores, rng: Rng) -> None:
-        codes, digests = self._space.flatten(designs), designs.digest
-        index = self._members.add(scores.objectives, scores.violation, scores.feasible, digests)
+        codes, digests = self._layout.codes(designs), designs.digest
+        index = self._members.add(scores, digests)
         if index is not None:
-            self._codes = gather_rows(self._codes, codes, index)
-        for m, column in enumerate(scores.objectives.T):
-            self._low[m], self._high[m] = min(self._low[m], column.min()), max(self._high[m], column.max())
+            self._keep(codes, index)
+        annealing.widen(scores.objectives, self._low, self._high)
         self._scale = chains.scale_of(self._members, self._low, self._high, self._options.corner)
         self._seen.add(digests)
         self._told += len(designs)
@@ -182,7 +176,23 @@ class PGSAM:
         self._queue = self._queue.take(slice(warm, None))
         if warm < len(designs):
             self._anneal(codes[warm:], scores.objectives[warm:], scores.violation[warm:], rng)
-        self._reheat(index is not None)
+
+    def _keep(self, codes: Array, index: NDArray[np.int64]) -> None:
+        """Codes of new members go to the pool; ``index`` as of `Members.add`."""
+        new = np.flatnonzero(index < 0)
+        if self._pooled + len(new) > len(self._pool):
+            kept = self._where[index[index >= 0]]
+            pool = np.empty((_POOL + 2 * len(index), codes.shape[1]))
+            pool[: len(kept)] = self._pool[kept]
+            place = np.zeros(self._pooled, np.int64)
+            place[kept] = np.arange(len(kept))
+            self._pool, self._where, self._pooled = pool, place[self._where], len(kept)
+        rows = slice(self._pooled, self._pooled + len(new))
+        self._pool[rows] = codes[-1 - index[new]]
+        self._pooled = rows.stop
+        at = np.empty(len(codes), np.int64)
+        at[-1 - index[new]] = np.arange(rows.start, rows.stop)
+        self._where = gather(self._where, at, index)
 
     def _gather(self, codes: Array, scores: Scores, rng: Rng) -> None:
         """Chains start once as many designs as chains are known."""
@@ -206,31 +216,38 @@ class PGSAM:
         assert now is not None
         if not self._t0:
             self._t0 = chains.first_temperature(now.deltas(self._turn, objectives, violation, self._scale))
-        share = o.returning if o.guidance and len(members) else 0.0
-        kernel.anneal(
-            rng.integers(0, 1 << 63, dtype=np.uint64), self._turn, codes, objectives, violation,
-            now.codes, now.objectives, now.violation, now.weights, self._scale.low, self._scale.span,
-            self._scale.corner, self._scale.feasible, self._temperature(),
-            o.momentum_rate if o.momentum else 0.0, self._layout.columns, self._effect,
-            share, o.turning, _LOOKS, self._codes, members.objectives, members.violation,
-        )  # fmt: skip
+        if o.momentum:
+            annealing.learn_all(
+                self._turn, codes, objectives, violation, now.codes, now.objectives, now.violation,
+                self._layout.columns, self._effect, o.momentum_rate, np.empty(objectives.shape[1] + 1),
+                np.empty(codes.shape[1], np.int64),
+            )  # fmt: skip
+        self._settle(now, codes, objectives, violation, rng.integers(0, 1 << 63, dtype=np.uint64))
         self._turn += len(codes)
         if not o.chains and len(codes) > len(now) < _MOST:
-            more = chains.grown(now, min(len(codes), _MOST), self._codes, members, self._scale, rng)
+            more = chains.grown(now, min(len(codes), _MOST), self._pool[self._where], members, self._scale, rng)
             self._chains, self._turn = more, 0
+
+    def _settle(self, now: chains.Chains, codes: Array, objectives: Array, violation: Array, seed: np.uint64) -> None:
+        o, members, scale, temperature = self._options, self._members, self._scale, self._temperature()
+        share = o.returning if o.guidance and len(members) else 0.0
+
+        def work(lo: int, hi: int) -> None:
+            annealing.settle(
+                seed, lo, hi, self._turn, codes, objectives, violation, now.codes, now.objectives, now.violation,
+                now.weights, scale.low, scale.span, scale.corner, scale.feasible, temperature, share, o.turning, _LOOKS,
+                self._pool, self._where, members.now.columns, members.violation, np.empty(1, np.uint64),
+                np.empty(objectives.shape[1]),
+            )  # fmt: skip
+
+        in_two(work, min(len(codes), len(now)))
 
     @property
     def _progress(self) -> float:
         return min(self._told / self._budget, 1.0)
 
     def _temperature(self) -> float:
-        return float(self._t0 * self._options.end_temperature**self._progress * self._heat)
-
-    def _reheat(self, changed: bool) -> None:
-        self._still = 0 if changed else self._still + 1
-        self._heat = max(1.0, 0.8 * self._heat)
-        if self._options.reheating and self._still and self._still % 5 == 0:
-            self._heat *= 3.0
+        return float(self._t0 * self._options.end_temperature**self._progress)
 
 
 def _check(o: PGSAMOptions) -> None:

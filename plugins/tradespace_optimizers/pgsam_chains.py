@@ -72,16 +72,16 @@ class Scale:
 
     def slopes(self, weights: Array) -> Array:
         """``(N, M + 1)``: what a unit of each objective, and of violation, weighs in the energy."""
-        objectives, violation = weights[:, :-1] / self.span, weights[:, -1:]
+        slopes = weights * np.append((1.0 if self.feasible else 0.01) / self.span, 1.0)
         if not self.feasible:
-            objectives, violation = 0.01 * objectives, np.ones_like(violation)
-        return np.concatenate([objectives, violation], axis=1)
+            slopes[:, -1] = 1.0
+        return np.asarray(slopes)
 
 
 def scale_of(members: Members, low: Array, high: Array, corner: float) -> Scale:
     """From the archive's range once it is a front, else from the range (low, high) of all told designs."""
     if members.feasible and len(members) > 1:
-        low, high = members.objectives.min(axis=0), members.objectives.max(axis=0)
+        low, high = members.now.low, members.now.high
     span = high - low
     return Scale(low, np.where(span > 0, span, 1.0), members.feasible, corner)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.compiled import in_two
 from tradespace.designs import Choice, Designs, Space
+from tradespace.search.members import NO_CORNERS, Corners
 from tradespace_optimizers import pgsam_kernel as kernel
 
 Array = NDArray[np.float64]
@@ -38,10 +40,17 @@ class Layout:
     real: NDArray[np.bool_]  # flat columns of real numbers (width,)
     keys: NDArray[np.uint64]  # of the digest (width,)
 
-    @property
+    @cached_property
     def only_choices(self) -> bool:
         """Whether any change of an entry gives a valid design."""
         return len(self.columns) == self.space.width and not self.space.conditional
+
+    def codes(self, designs: Designs) -> Array:
+        """``(N, width)`` flat codes."""
+        out = np.empty((len(designs), self.space.width))
+        for v, (start, width) in zip(self.space.variables, self.spans.tolist(), strict=True):
+            out[:, start : start + width] = designs.columns[v.name]
+        return out
 
     def designs(self, codes: Array) -> Designs:
         """Designs of flat codes that moves made."""
@@ -102,33 +111,39 @@ class Rules:
         return np.asarray([self.tries, self.sharpness, self.explore, self.copied, self.screen], np.float64)
 
 
-Corners = tuple[Array, Array, Array]
-"""low (2,), scale (2,), table: what is surely dominated, see `tradespace.search.dominance.corner_table`."""
+@dataclass(frozen=True)
+class Guides:
+    """What is known besides the chains: effect (width, K, Q) remembered effects; pool (P, width), of which rows members
+    (A,) are the archive; corners: what it surely dominates (`tradespace.search.members`), nothing by default."""
 
-NO_CORNERS: Corners = (np.zeros(2), np.zeros(2), np.empty((0, 0)))
+    effect: Array
+    pool: Array
+    members: Rows
+    corners: Corners = NO_CORNERS
 
 
 def neighbours(
     layout: Layout, codes: Array, objectives: Array, shares: Array, rng: Rng, *, n: int, turn: int = 0, slopes: Array,
-    effect: Array, members: Array, rules: Rules, corners: Corners = NO_CORNERS,
+    guides: Guides, rules: Rules,
 ) -> tuple[Array, NDArray[np.uint64]]:  # fmt: skip
     """``(n, width)`` codes one move away: row r of chain (turn + r) mod C, and their digests.
 
-    codes (C, width); shares as from `kinds`; slopes (C, Q) what a unit of each quantity weighs; effect (width, K, Q)
-    remembered effects; members (A, width) what copies copy from; corners: what
-    the front surely dominates (`tradespace.search.members.corners`), nothing by default.
+    codes (C, width); objectives (C, M); shares as from `kinds`; slopes (C, Q) what a unit of each quantity weighs.
     """
-    out, kind, digests = np.empty((n, codes.shape[1])), np.empty(n, np.int64), np.empty(n, np.uint64)
-    seed = rng.integers(0, 1 << 63, dtype=np.uint64)
+    width = codes.shape[1]
+    out, kind, digests = np.empty((n, width)), np.empty(n, np.int64), np.empty(n, np.uint64)
+    seed, reached, numbers = rng.integers(0, 1 << 63, dtype=np.uint64), np.cumsum(shares), rules.array
 
     def work(lo: int, hi: int) -> None:
+        state, gains, picks = np.empty(1, np.uint64), np.empty(rules.tries), np.empty((rules.tries, 2), np.int64)
+        guess, potential = np.empty(objectives.shape[1]), np.empty((len(layout.columns), guides.effect.shape[1]))
         kernel.propose(
-            seed, lo, hi, turn, np.cumsum(shares), codes, objectives, slopes, layout.columns, layout.options,
-            layout.lanes, layout.spans, layout.whole, effect, rules.array, members, *corners, layout.keys,
-            layout.real, out, kind, digests,
+            seed, lo, hi, turn, reached, codes, objectives, slopes, layout.columns, layout.options, layout.lanes,
+            layout.spans, layout.whole, guides.effect, numbers, guides.pool, guides.members, *guides.corners,
+            layout.keys, layout.real, state, gains, picks, guess, potential, out, kind, digests,
         )  # fmt: skip
 
-    in_two(work, n)
+    in_two(work, min(n, len(codes)))
     rows = np.flatnonzero(kind == kernel.MUTATE)
     if len(rows):
         moved = layout.space.mutate(layout.space.unflatten(out[rows]), rng)

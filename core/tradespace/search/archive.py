@@ -61,7 +61,7 @@ class Archive:
 
     def add(self, designs: Designs, scores: Scores) -> bool:
         """Take a batch in; True if the set changed."""
-        index = self._members.add(scores.objectives, scores.violation, scores.feasible, designs.digest)
+        index = self._members.add(scores, designs.digest)
         if index is None:
             return False
         old = index >= 0

@@ -10,14 +10,15 @@ from tests.support.chains import Chain
 
 from tradespace.designs import Choice, Designs, Space
 from tradespace.problem import Problem
+from tradespace.search import streams
 from tradespace.search.api import search, view_of
 from tradespace.search.contract import Budget, rng
 from tradespace.testing.problems import Distances, mixed_space, problem_of
+from tradespace_optimizers import pgsam_annealing as annealing
 from tradespace_optimizers import pgsam_chains as chains
-from tradespace_optimizers import pgsam_kernel as kernel
 from tradespace_optimizers import pgsam_moves as moves
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
-from tradespace_optimizers.pgsam_seen import Seen
+from tradespace_optimizers.pgsam_seen import Seen, slot
 from tradespace_optimizers.relaxation import relaxed_designs
 
 GOALS = ["latency", "energy", "loss"]
@@ -49,10 +50,10 @@ def _taken(delta: np.ndarray, temperature: float) -> np.ndarray:
     """Which of these worsenings chains of their own accept."""
     n, one = len(delta), np.ones(1)
     codes, now = np.ones((n, 2)), np.zeros((n, 2))
-    kernel.anneal(
-        np.uint64(3), 0, codes, delta[:, None], np.zeros(n), now, np.zeros((n, 1)), np.zeros(n), np.ones((n, 2)),
-        np.zeros(1), one, 0.0, True, temperature, 0.0, np.empty(0, np.intp), np.zeros((2, 1, 2)), 0.0, 0.0, 1,
-        np.empty((0, 2)), np.empty((0, 1)), np.empty(0),
+    annealing.settle(
+        np.uint64(3), 0, n, 0, codes, delta[:, None], np.zeros(n), now, np.zeros((n, 1)), np.zeros(n), np.ones((n, 2)),
+        np.zeros(1), one, 0.0, True, temperature, 0.0, 0.0, 1, np.empty((0, 2)), np.empty(0, np.intp),
+        np.empty((1, 0)), np.empty(0), np.empty(1, np.uint64), np.empty(1),
     )  # fmt: skip
     return now[:, 0] == 1.0
 
@@ -75,7 +76,7 @@ def test_the_compiled_energy_is_that_of_the_scale(feasible: bool) -> None:
     scale = chains.Scale(random.normal(size=3), random.random(3) + 0.5, feasible, 0.3)
     objectives, violation, weights = random.normal(size=(50, 3)), random.random(50), random.random((50, 4))
     each = [
-        kernel.energy(objectives[i], violation[i], weights[i], scale.low, scale.span, scale.corner, feasible)
+        annealing.energy(objectives[i], violation[i], weights[i], scale.low, scale.span, scale.corner, feasible)
         for i in range(50)
     ]
     assert np.allclose(each, scale.energy(objectives, violation, weights), rtol=1e-12)
@@ -123,7 +124,7 @@ def _moved(kind: str, codes: np.ndarray, guides: np.ndarray | None = None, **rul
     guides = codes if guides is None else guides
     moved, digests = moves.neighbours(
         LAYOUT, codes, np.zeros((len(codes), 1)), shares, _random(), n=len(codes), slopes=slopes,
-        effect=effect, members=guides, rules=moves.Rules(**rules),
+        guides=moves.Guides(effect, guides, np.arange(len(guides))), rules=moves.Rules(**rules),
     )  # fmt: skip
     assert np.array_equal(digests, SPACE.unflatten(moved).digest)
     return moved
@@ -194,8 +195,8 @@ def test_a_space_without_choices_moves_as_its_variables_say() -> None:
 def test_streams_are_uniform_and_apart() -> None:
     state, drawn = np.empty(1, np.uint64), []
     for row in range(50):
-        kernel.open_stream(state, np.uint64(5), row)
-        drawn.append([kernel.uniform(state) for _ in range(400)])
+        streams.open_stream(state, np.uint64(5), row)
+        drawn.append([streams.uniform(state) for _ in range(400)])
     numbers = np.asarray(drawn)
     assert numbers.min() >= 0.0 and numbers.max() < 1.0
     assert np.histogram(numbers, 20, (0, 1))[0] == pytest.approx(np.full(20, 1000), abs=150)
@@ -209,7 +210,7 @@ def test_compiled_digests_are_those_of_designs() -> None:
     space = mixed_space()
     designs, layout = space.sample(100, _random()), moves.layout_of(mixed_space())
     codes = space.flatten(designs)
-    assert [kernel.digest_of(row, layout.keys, layout.real) for row in codes] == designs.digest.tolist()
+    assert [streams.digest_of(row, layout.keys, layout.real) for row in codes] == designs.digest.tolist()
 
 
 def test_seen_digests_are_found_and_others_not() -> None:
@@ -217,8 +218,8 @@ def test_seen_digests_are_found_and_others_not() -> None:
     seen = Seen(30_000)
     for part in np.split(known, 8):
         seen.add(part)
-    assert all(seen.table[kernel.slot(seen.table, d)] == d for d in known)
-    assert all(seen.table[kernel.slot(seen.table, d)] == 0 for d in others)
+    assert all(seen.table[slot(seen.table, d)] == d for d in known)
+    assert all(seen.table[slot(seen.table, d)] == 0 for d in others)
 
 
 # -- momentum ---------------------------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def test_momentum_learns_additive_effects_per_objective() -> None:
         after = SPACE.flatten(SPACE.mutate(SPACE.unflatten(before), random))
         value = [true[place, codes.astype(int)].sum(axis=1) for codes in (before, after)]
         for i in range(100):
-            kernel.learn(before[i], after[i], value[1][i] - value[0][i], LAYOUT.columns, effect, 0.5, SCRATCH)
+            annealing.learn(before[i], after[i], value[1][i] - value[0][i], LAYOUT.columns, effect, 0.5, SCRATCH)
     for column in range(SPACE.width):
         count = LAYOUT.options[column]
         error = (effect - true)[column, :count] - (effect - true)[column, :1]
@@ -243,7 +244,7 @@ def test_momentum_learns_additive_effects_per_objective() -> None:
 def test_opposite_directions_prefer_opposite_moves() -> None:
     effect = np.zeros((SPACE.width, 3, 2))
     moved, change = np.eye(SPACE.width)[0], np.array([-1.0, 2.0])
-    kernel.learn(np.zeros(SPACE.width), moved, change, LAYOUT.columns, effect, 1.0, SCRATCH)
+    annealing.learn(np.zeros(SPACE.width), moved, change, LAYOUT.columns, effect, 1.0, SCRATCH)
     gain = effect[0, 0] - effect[0, 1]
     assert gain[0] > 0 > gain[1]
 
@@ -255,7 +256,7 @@ def test_remembered_gains_choose_the_move() -> None:
     for slope, low, high in ((1.0, 0.5, 1.0), (-1.0, 0.0, 0.1)):
         moved, _ = moves.neighbours(
             LAYOUT, codes, np.zeros((400, 1)), shares, _random(), n=400, slopes=np.full((400, 1), slope),
-            effect=effect, members=codes, rules=moves.Rules(explore=0.0),
+            guides=moves.Guides(effect, codes, np.arange(400)), rules=moves.Rules(explore=0.0),
         )  # fmt: skip
         assert low <= (moved[:, 3] == 1).mean() < high
 
@@ -269,14 +270,6 @@ def test_remembered_gains_choose_the_move() -> None:
 def test_a_switch_changes_what_is_asked(switch: dict[str, Any]) -> None:
     on, off = _asked({}), _asked(switch)
     assert on != off and on[:30] == off[:30]  # the first batch knows nothing yet
-
-
-def test_reheating_changes_what_is_asked_once_the_archive_stands_still() -> None:
-    """A tiny space is exhausted quickly: then only hotter chains move on."""
-    evaluator = Chain(0, 3)
-    options = {"chains": 10, "guidance": False, "end_temperature": 0.3}
-    on, off = (_asked(options | {"reheating": r}, evaluator, 60) for r in (True, False))
-    assert on != off and on[:90] == off[:90]
 
 
 def test_the_warm_start_asks_the_relaxed_front_first() -> None:
