@@ -29,4 +29,18 @@ def tradespace_device_models() -> dict[str, str]:
 
 @hookimpl
 def tradespace_evaluators() -> dict[str, str]:
-    return {"mcunet": "tradespace_tinyml.mcunet:MCUNetFactory"}
+    return {
+        "mcunet": "tradespace_tinyml.mcunet:MCUNetFactory",
+        "mcunet-spaces": "tradespace_tinyml.spaces:SpacesFactory",
+    }
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    home = "tradespace.kernels.convolution"
+    return {
+        "conv-int8": f"{home}:ConvDirect",
+        "conv-int8-im2col": f"{home}:ConvIm2col",
+        "depthwise-int8": f"{home}:DepthwiseApart",
+        "depthwise-int8-inplace": f"{home}:DepthwiseInPlace",
+    }

@@ -10,7 +10,7 @@ fits ("a larger network of the same family is more accurate"). Measured accuraci
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Device, Sourced, Target
 from tradespace.workloads.convnet import ConvGraph, layers
 from tradespace.workloads.convnet_space import ConvNetSpace, OneNet
+from tradespace.workloads.operators import OperatorGraph
+from tradespace_tinyml.graphs import GraphEvaluator, unfit
 from tradespace_tinyml.libraries import LIBRARIES, Library
 from tradespace_tinyml.mcu import rates
 from tradespace_tinyml.sizes import sizes
@@ -61,7 +63,8 @@ class MCUNetOptions:
 
 
 class MCUNetFactory:
-    """Takes spaces of convolutional networks, and single ones, on a microcontroller with memories `sram` and `flash`.
+    """Takes spaces of convolutional networks, single ones, and int8 network files, on a microcontroller with memories
+    `sram` and `flash`.
 
     Options: ``libraries`` (list), ``order`` (size or lifetime), ``in_place`` (true or false).
     """
@@ -69,7 +72,7 @@ class MCUNetFactory:
     fidelity = 20
 
     def accepts(self, workload: Any, target: Any) -> Literal[True] | Declined:
-        if nets_of(workload) is None:
+        if nets_of(workload) is None and not isinstance(workload, OperatorGraph):
             name = getattr(workload, "name", workload)
             return Declined(f"takes convolutional networks and spaces of them, not '{name}'", other_kind=True)
         chips = [device for device in target.devices if device.model == "mcu"]
@@ -79,18 +82,22 @@ class MCUNetFactory:
             return Declined("the target needs memories 'sram' and 'flash'")
         if not rates(chips[0]):
             return Declined(f"the target states the rate of no library ({', '.join(LIBRARIES)})")
-        return True
+        reason = unfit(workload) if nets_of(workload) is None else None
+        return True if reason is None else Declined(reason)
 
     def bind(
         self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
-    ) -> MCUNetEvaluator:
+    ) -> MCUNetEvaluator | GraphEvaluator:
         """Raises `UnknownName` or `ProblemError` for options that do not fit."""
         answer = self.accepts(workload, target)
         if isinstance(answer, Declined):
             raise ProblemError("evaluator 'mcunet' does not take this pair", value=answer.reason)
         chosen = read_options(options, rates(target.devices[0]))
         nets = nets_of(workload)
-        assert nets is not None  # accepts said so
+        if nets is None:
+            libraries = chosen.libraries or tuple(rates(target.devices[0]))
+            metrics = _metrics(target.devices[0])
+            return GraphEvaluator(workload, target, libraries, chosen.order, chosen.in_place, metrics, dict(options))
         return MCUNetEvaluator(nets, target, chosen, dict(options))
 
 
@@ -121,7 +128,7 @@ class MCUNetEvaluator:
     @cached_property
     def libraries(self) -> tuple[Library, ...]:
         chosen = self.options.libraries or tuple(rates(self.device))
-        return tuple(_two_buffers(LIBRARIES[n]) if not self.options.in_place else LIBRARIES[n] for n in chosen)
+        return tuple(replace(LIBRARIES[n], in_place=LIBRARIES[n].in_place and self.options.in_place) for n in chosen)
 
     @cached_property
     def space(self) -> Space:
@@ -134,7 +141,7 @@ class MCUNetEvaluator:
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        return (*METRICS, ENERGY) if self.power > 0 else METRICS
+        return _metrics(self.device)
 
     @property
     def substitutes(self) -> tuple[Sourced, ...]:
@@ -142,7 +149,7 @@ class MCUNetEvaluator:
         core = f"devices.{self.device.name}"
         read = {"memories.sram.capacity", "memories.flash.capacity", f"{core}.idle_power", f"{core}.dynamic_power"}
         read |= {f"{core}.{library.name}" for library in self.libraries}
-        code = (library.code for library in self.libraries if library.code.kind == "substitute")
+        code = (number for library in self.libraries for number in library.numbers if number.kind == "substitute")
         return (*(s for s in self.target.substitutes if s.path in read), *code)
 
     def price(self, designs: Designs) -> Prices:
@@ -186,6 +193,10 @@ class MCUNetEvaluator:
         )
 
 
+def _metrics(device: Device) -> tuple[Metric, ...]:
+    return (*METRICS, ENERGY) if device.idle_power + device.dynamic_power > 0 else METRICS
+
+
 def read_options(raw: Mapping[str, Any], known: Mapping[str, float]) -> MCUNetOptions:
     """Checked options. Raises `UnknownName` for unknown keys or libraries, `ProblemError` for other values."""
     for key in raw:
@@ -205,10 +216,6 @@ def read_options(raw: Mapping[str, Any], known: Mapping[str, float]) -> MCUNetOp
         if not isinstance(name, str) or name not in known:
             raise UnknownName("library of this target", str(name)[:80], known, where="option libraries")
     return MCUNetOptions(tuple(names), order, in_place)
-
-
-def _two_buffers(library: Library) -> Library:
-    return Library(library.name, False, library.fused_pads, library.widened, library.code)
 
 
 def _rows(shapes: Any, rows: NDArray[np.intp]) -> Any:

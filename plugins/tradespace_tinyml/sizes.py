@@ -1,7 +1,7 @@
 """How large thousands of networks are: multiply-adds, parameters, Flash and peak SRAM of a batch of `Shapes`.
 
 The twin for one network goes another way: layers, their tensors and lifetimes, then the readable planner (`sizes_of`).
-int8 weights and activations, one byte each; biases and scales take four bytes per output channel.
+int8 weights and activations, one byte each; what a library stores or keeps per output channel is the library's own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.costs.memory_planner import Order, TensorOp, buffers_of, plan
+from tradespace.costs.memory_planner import Buffer, Order, TensorOp, buffers_of, plan
 from tradespace.costs.memory_planner_batch import PackedBuffers, peaks
 from tradespace.workloads.convnet import ConvNet, Layer, layers
 from tradespace.workloads.convnet_space import Shapes
@@ -20,8 +20,6 @@ from tradespace_tinyml.libraries import Library
 
 Ints = NDArray[np.int64]
 
-BIAS_AND_SCALE = 8
-"""Bytes per output channel: a 32-bit bias and a 32-bit scale."""
 OPS = 5
 """Operators of a block slot: expand, pad, depthwise, project, add."""
 EXPAND, PAD, DEPTHWISE, PROJECT, ADD = range(OPS)
@@ -39,12 +37,14 @@ class Sizes:
 
 
 def sizes(shapes: Shapes, library: Library, order: Order = "size") -> Sizes:
-    """Sizes of N networks. `sram` is the arena of activations plus `scratch`."""
+    """Sizes of N networks. `sram` is the arena of activations plus `scratch` plus what an interpreter keeps."""
     macs, weights, biases = _counts(shapes)
     scratch = _scratch(shapes, library)
-    flash = weights + BIAS_AND_SCALE * biases + int(library.code.value)
+    flash = weights + library.stored * biases + int(library.code.value)
     arena = peaks(buffers(shapes, library), order)
-    return Sizes(macs, weights + biases, flash, arena + scratch, scratch)
+    operators = _there(shapes, library).sum(axis=1)
+    kept = library.kept * biases + int(library.structures.value) * operators
+    return Sizes(macs, weights + biases, flash, arena + scratch + kept, scratch)
 
 
 def _expands(s: Shapes) -> NDArray[np.bool_]:
@@ -75,7 +75,9 @@ def _end(s: Shapes) -> tuple[Ints, Ints]:
 
 
 def _scratch(s: Shapes, library: Library) -> Ints:
-    """One im2col buffer and one kernel buffer for the whole model, bytes."""
+    """One im2col buffer and one kernel buffer for the whole model, bytes; 0 for a library that keeps none apart."""
+    if library.scratch != "apart":
+        return np.zeros(len(s), np.int64)
     columns = 4 * np.where(s.active, s.middle, 0).max(axis=1)  # projections
     columns = np.maximum(columns, 4 * np.where(_expands(s), s.inputs, 0).max(axis=1))
     columns = np.maximum(columns, 4 * 9 * s.channels)
@@ -136,6 +138,8 @@ def buffers(s: Shapes, library: Library) -> PackedBuffers:
         even = s.resolution % 2 == 0
         found.add(zero, np.where(even, step[:, 0], step[:, 1]), image)
         found.add(step[:, 0], step[:, 1], np.where(even, (s.resolution + 2) ** 2 * s.channels, 0))
+    if library.scratch == "planned":
+        found.add(step[:, 1], step[:, 1], np.full(n, 4 * 9 * s.channels))
     return found.packed()
 
 
@@ -167,6 +171,8 @@ def _inside(
         return end, cut, rest
     found.add(at[:, EXPAND], reader, np.where(expands, large, 0))
     found.add(at[:, DEPTHWISE], at[:, PROJECT], small)
+    if library.scratch == "planned":
+        found.add(at[:, DEPTHWISE], at[:, DEPTHWISE], 2 * s.kernel[:, b] ** 2 * s.middle[:, b] * on)
     if not library.fused_pads:
         padded = (s.height[:, b] + s.kernel[:, b] - 1) ** 2 * s.middle[:, b] * pads
         found.add(at[:, PAD], at[:, DEPTHWISE], padded)
@@ -185,6 +191,11 @@ def _steps(s: Shapes, library: Library) -> Ints:
 
     An operator that a network lacks has the step of the one before it.
     """
+    return np.asarray(np.maximum(_there(s, library).cumsum(axis=1) - 1, 0))
+
+
+def _there(s: Shapes, library: Library) -> NDArray[np.bool_]:
+    """Like `_steps`: whether a network has the operator."""
     n, slots = s.active.shape
     there = np.zeros((n, 2 + OPS * slots + 3), bool)
     there[:, 0], there[:, 1] = (s.resolution % 2 == 0) & (not library.fused_pads), True
@@ -194,7 +205,7 @@ def _steps(s: Shapes, library: Library) -> Ints:
     there[:, 2 + PROJECT : -3 : OPS] = s.active
     there[:, 2 + ADD : -3 : OPS] = s.active & s.shortcut
     there[:, -3], there[:, -2:] = s.last > 0, True
-    return np.asarray(np.maximum(there.cumsum(axis=1) - 1, 0))
+    return there
 
 
 # -- the twin ---------------------------------------------------------------------------------------------------------
@@ -204,10 +215,25 @@ def sizes_of(net: ConvNet, library: Library, order: Order = "size") -> tuple[int
     """(multiply-adds, parameters, Flash, SRAM) of one network, layer by layer."""
     rows = layers(net)
     weights, biases = sum(r.weights for r in rows), sum(r.biases for r in rows)
-    flash = weights + BIAS_AND_SCALE * biases + int(library.code.value)
+    flash = weights + library.stored * biases + int(library.code.value)
     tensors, ops = tensors_of(rows, library)
-    arena = plan(buffers_of(tensors, ops, in_place=library.in_place), order).peak
-    return sum(r.macs for r in rows), weights + biases, flash, arena + scratch_of(rows, library)
+    arena = plan([*buffers_of(tensors, ops, in_place=library.in_place), *_planned(rows, ops, library)], order).peak
+    kept = library.kept * biases + int(library.structures.value) * len(ops)
+    return sum(r.macs for r in rows), weights + biases, flash, arena + scratch_of(rows, library) + kept
+
+
+def _planned(rows: Sequence[Layer], ops: Sequence[TensorOp], library: Library) -> list[Buffer]:
+    """im2col buffers that live for one operator, where the library plans them."""
+    if library.scratch != "planned":
+        return []
+    steps = [step for step, op in enumerate(ops) if not op.pads]
+    found = [(step, column_bytes(row.kernel, row.inputs, row.depthwise)) for step, row in zip(steps, rows, strict=True)]
+    return [Buffer(step, step, size) for step, size in found if size]
+
+
+def column_bytes(kernel: int, inputs: int, depthwise: bool) -> int:
+    """CMSIS-NN's 16-bit im2col buffer: one column of a depthwise convolution, two of another larger than 1x1."""
+    return (2 if depthwise else 4) * kernel**2 * inputs if kernel > 1 else 0
 
 
 def tensors_of(rows: Sequence[Layer], library: Library) -> tuple[list[int], list[TensorOp]]:
@@ -218,7 +244,7 @@ def tensors_of(rows: Sequence[Layer], library: Library) -> tuple[list[int], list
         reads = tuple(made[r] for r in row.reads)
         if row.kind == "conv" and row.stride == 2 and row.height % 2 == 0 and not library.fused_pads:
             tensors.append((row.height + row.kernel - 1) ** 2 * row.inputs)
-            ops.append(TensorOp(reads, len(tensors) - 1))
+            ops.append(TensorOp(reads, len(tensors) - 1, pads=True))
             reads = (len(tensors) - 1,)
         tensors.append(row.elements_out)
         made[index] = len(tensors) - 1
@@ -229,6 +255,8 @@ def tensors_of(rows: Sequence[Layer], library: Library) -> tuple[list[int], list
 def scratch_of(rows: Sequence[Layer], library: Library) -> int:
     """im2col and kernel buffers, the largest of any layer."""
     columns = kernels = 0
+    if library.scratch != "apart":
+        return 0
     for row in (r for r in rows if r.kind == "conv"):
         if row.depthwise and library.in_place:
             columns = max(columns, 2 * (row.height + row.kernel - 1) ** 2)

@@ -123,11 +123,13 @@ class TensorOp:
         reads: tensors it reads.
         writes: the tensor it produces.
         in_place: it may overwrite the first tensor it reads, channel by channel (a depthwise convolution).
+        pads: it only copies its input between zeros.
     """
 
     reads: tuple[int, ...]
     writes: int
     in_place: bool = False
+    pads: bool = False
 
 
 def buffers_of(sizes: Sequence[int], ops: Sequence[TensorOp], *, in_place: bool = True) -> list[Buffer]:

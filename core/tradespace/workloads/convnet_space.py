@@ -79,7 +79,8 @@ class ConvNetSpace:
         kernels, expansions: choices of every block but the first.
         stem, first: base channels of the stem and of the first block (3x3, no expansion).
         stages: in order.
-        last: base channels of the 1x1 layer before pooling; 0: left out.
+        last: base channels of the 1x1 layer before pooling; 0: left out. Widths below 1 leave it as it is, as in the
+            super-network of the mcunet repository (MIT).
         classes: outputs.
         divisor: channels are multiples of it.
     """
@@ -120,14 +121,18 @@ class ConvNetSpace:
         return Space(*self.variables)
 
     def scaled(self, base: int, width: float) -> int:
-        return make_divisible(base * width, self.divisor) if base else 0
+        return make_divisible(base * width, self.divisor)
+
+    def mixed(self, width: float) -> int:
+        """Channels of the layer before pooling."""
+        return make_divisible(self.last * max(width, 1.0), self.divisor) if self.last else 0
 
     def shapes(self, designs: Designs) -> Shapes:
         """Block slots of a batch: slot 0 is the first block, then the stages at their greatest depth."""
         n, code = len(designs), designs["width"]
         channels = {
             base: np.array([self.scaled(base, w) for w in self.widths], np.int64)[code]
-            for base in {self.stem, self.first, self.last, *(s.width for s in self.stages)}
+            for base in {self.stem, self.first, *(s.width for s in self.stages)}
         }
         resolution = np.asarray(self.resolutions, np.int64)[designs["resolution"]]
         height = _halved(resolution, 2)
@@ -152,7 +157,7 @@ class ConvNetSpace:
         )
         shortcut = (stride_ == 1) & (inputs == outputs)
         shortcut[:, 0] = False
-        last = channels[self.last] if self.last else 0 * one
+        last = np.array([self.mixed(w) for w in self.widths], np.int64)[code]
         return Shapes(
             self.channels, resolution, channels[self.stem], last, self.classes * one, active, kernel, stride_, inputs,
             middle_, outputs, before, after_, shortcut,
@@ -181,7 +186,7 @@ class ConvNetSpace:
                         stride=stage.stride if j == 0 else 1,
                     )
                 )
-        last = self.scaled(self.last, width)
+        last = self.mixed(width)
         return ConvNet(int(chosen["resolution"]), stem, tuple(blocks), last, self.classes, self.channels)
 
 
