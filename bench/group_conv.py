@@ -49,7 +49,8 @@ def main() -> int:
     for row in rows:
         share = f"{row['macs_per_s'] / peak:9.2f}" if row["kernel"].endswith("fp32") else ""
         print(
-            f"{row['kernel']:16s}{row['group']:4d}{row['seconds'] * 1e6:8.0f}{row['seconds'] / first[row['kernel']]:8.2f}"
+            f"{row['kernel']:16s}{row['group']:4d}{row['seconds'] * 1e6:8.0f}"
+            f"{row['seconds'] / first[row['kernel']]:8.2f}"
             f"{row['macs_per_s'] / 1e9:8.1f}{row['intensity']:8.1f}{share}"
         )
     return 0

@@ -102,6 +102,7 @@ class Builder:
         outputs: Sequence[Value],
         *,
         gemm: Gemm = (0.0, 0.0, 0.0, 0.0),
+        window: Gemm = (0.0, 0.0, 0.0, 0.0),
         flop: float = 0.0,
         weights: Collection[int] | None = None,
         part: float | None = None,
@@ -127,7 +128,8 @@ class Builder:
                 held.append((value.stored, read))
         writes = tuple(value.tensor for value in outputs if not value.constant)
         row = Op(
-            name[:MAX_NAME], kind_of[:MAX_NAME], kind, gemm, flop, tuple(reads), writes, tuple(held), self.repeat
+            name[:MAX_NAME], kind_of[:MAX_NAME], kind, gemm, flop, tuple(reads), writes, tuple(held), self.repeat,
+            window,
         )  # fmt: skip
         self.ops.append(row)
 
@@ -183,6 +185,16 @@ class Builder:
             tuple(value.tensor for value in outputs if not value.constant),
             tuple(notes), facts,
         )  # fmt: skip
+
+
+def window_of(output: Sequence[int], filters: Sequence[int]) -> Gemm:
+    """Output height and width, filter height and width, from the sizes of one plane of each; zeros unless both are
+    planes (or lines: one high)."""
+    if len(output) == len(filters) == 1:
+        return 1.0, float(output[0]), 1.0, float(filters[0])
+    if len(output) == len(filters) == 2:
+        return float(output[0]), float(output[1]), float(filters[0]), float(filters[1])
+    return 0.0, 0.0, 0.0, 0.0
 
 
 def product_flop(gemm: Gemm, bias: bool, outputs: float, activation: float = 0.0) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from tradespace.errors import InputError
 from tradespace.workloads.networks.lifetimes import edges, peak_bytes, state_bytes, trace
 from tradespace.workloads.networks.network import Network, Op
-from tradespace.workloads.operators import Edges, OperatorGraph, Operators, StoredFormat
+from tradespace.workloads.operators import WINDOW, Edges, OperatorGraph, Operators, StoredFormat
 
 PRODUCTS = ("conv", "matmul", "attention")
 NATIVE: Mapping[str, str] = {
@@ -159,6 +159,7 @@ def _operators(
         kv_read=none, kv_write=none,
         repeat=column([op.repeat for op in ops]),
         weights_resident=resident, kv_resident=none,
+        **{name: column([op.window[i] for op in ops]) for i, name in enumerate(WINDOW)},
     )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ class Op:
         writes: activations.
         weights: (stored constant, elements read) pairs.
         repeat: executions per job; 0 in a branch that is not taken.
+        window: of a convolution in two dimensions: output height and width, filter height and width; else zeros.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Op:
     writes: tuple[int, ...] = ()
     weights: tuple[tuple[int, float], ...] = ()
     repeat: float = 1.0
+    window: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def loads(text: str) -> Network:
             Op(
                 **{key: row[key] for key in ("name", "type", "kind", "flop", "repeat")},
                 gemm=tuple(row["gemm"]),
+                window=tuple(row["window"]),
                 reads=tuple((index, elements) for index, elements in row["reads"]),
                 writes=tuple(row["writes"]),
                 weights=tuple((index, elements) for index, elements in row["weights"]),

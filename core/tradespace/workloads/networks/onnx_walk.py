@@ -15,7 +15,7 @@ from math import prod
 from typing import Any
 
 from tradespace.errors import InputError
-from tradespace.workloads.networks.builder import Builder, Value, activation_cost, product_flop
+from tradespace.workloads.networks.builder import Builder, Value, activation_cost, product_flop, window_of
 from tradespace.workloads.networks.network import INDICES, Network
 from tradespace.workloads.networks.onnx_fused import attention, packed
 from tradespace.workloads.networks.onnx_ops import PRODUCTS, SCALES, TYPES, attribute
@@ -294,7 +294,13 @@ def _work(
         if node.op_type == "MatMulNBits":
             packed(builder, node, inputs)
         weights = product.weights if product.kind != "attention" else ()
-        builder.emit(name, label, product.kind, inputs, outputs, gemm=product.gemm, flop=flop, weights=weights)
+        window = (0.0, 0.0, 0.0, 0.0)
+        if product.kind == "conv" and node.op_type != "ConvTranspose":
+            filters = inputs[product.weights[0]]
+            window = window_of(outputs[0].shape[2:], filters.shape[2:] if filters is not None else ())
+        builder.emit(
+            name, label, product.kind, inputs, outputs, gemm=product.gemm, window=window, flop=flop, weights=weights
+        )
     elif node.op_type in FUSED_ATTENTION and attention(builder, node, name, label, inputs, outputs):
         pass
     elif node.op_type == "EmbedLayerNormalization" and outputs:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from tradespace.workloads.networks.builder import Builder, Gemm, Value, activation_cost, product_flop
+from tradespace.workloads.networks.builder import Builder, Gemm, Value, activation_cost, product_flop, window_of
 from tradespace.workloads.networks.work import elements
 
 ACTIVATIONS: Mapping[int, str] = {1: "relu", 2: "relun1to1", 3: "relu6", 4: "tanh", 5: "sign"}
@@ -38,7 +38,9 @@ def add_operator(
         gemm, biased, how = found
         flop = product_flop(gemm, biased, written, fused)
         weights = range(len(inputs)) if how != "attention" else ()
-        builder.emit(name, kind, how, inputs, outputs, gemm=gemm, flop=flop, weights=weights)
+        filters = inputs[1] if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else None
+        window = window_of(outputs[0].shape[1:3], filters.shape[1:3] if filters is not None else ())
+        builder.emit(name, kind, how, inputs, outputs, gemm=gemm, window=window, flop=flop, weights=weights)
         return
     if product is not None:
         builder.notes.append(f"{kind} '{name[:40]}' has shapes that no product has; counted by elements.")
