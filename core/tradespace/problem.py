@@ -87,7 +87,9 @@ class Structure:
     """What an evaluator knows of its own form.
 
     ``variables`` are Choices of one length n; the state of an entry is the mixed-radix number of their codes, last
-    variable fastest. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
+    variable fastest. A Composition among them assigns its n units in order: the code of a unit is the part it is in.
+    A higher digit of the state may remember an earlier entry (see `costs.held`). ``links``: which states of entry i + 1
+    may follow which of entry i, where not all. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
     nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
     of a metric than its term (an additive minorant such as the mean of the groups), or stand alone. ``allowed``: the
     states that each entry may take, where not all. ``tasks``: the evaluator prices schedules of a task graph instead.
@@ -98,6 +100,8 @@ class Structure:
     limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
     maxima: Mapping[str, MaxTerm] = field(default_factory=dict)  # metric -> largest of sums
     allowed: NDArray[np.bool_] | None = None  # (n, S)
+    links: NDArray[np.bool_] | None = None  # (n - 1, S, S)
+    links: NDArray[np.bool_] | None = None  # (n - 1, S, S)
     tasks: TaskStructure | None = None
 
     def groups(self, metric: str) -> tuple[ChainTerm, ...]:
@@ -105,6 +109,11 @@ class Structure:
         if metric in self.maxima:
             return self.maxima[metric].groups
         return (self.terms[metric],) if metric in self.terms else ()
+
+    def main(self, metric: str) -> tuple[ChainTerm, ...]:
+        """`groups` where they give the metric itself; else its one lower bound, if it has a term."""
+        loose = metric in self.terms and not self.exact(metric)
+        return (self.terms[metric],) if loose else self.groups(metric)
 
     def exact(self, metric: str) -> bool:
         """Whether `groups` give the metric itself and not a lower bound."""
@@ -136,7 +145,8 @@ class Evaluator(Protocol):
 class Declined:
     """Why an evaluator does not take a pair of workload and target. Falsy, so ``if factory.accepts(...)`` reads.
 
-    ``other_kind``: it takes no workload of this kind on any target, so that nobody needs to hear of it.
+    ``other_kind``: it takes no workload of this kind on any target, or only measures on the machine it runs on, so
+    that nobody needs to hear of it.
     """
 
     reason: str
