@@ -89,8 +89,8 @@ class Structure:
     ``variables`` are Choices of one length n; the state of an entry is the mixed-radix number of their codes, last
     variable fastest. A Composition among them assigns its n units in order: the code of a unit is the part it is in.
     A higher digit of the state may remember an earlier entry (see `costs.held`). ``links``: which states of entry i + 1
-    may follow which of entry i, where not all. ``limits``: what is priced as a violation is at least ``sum(unary) / limit - 1`` (equal where
-    nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
+    may follow which of entry i, where not all. ``limits``: what is priced as a violation is at least
+    ``sum(unary) / limit - 1`` (equal where nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
     of a metric than its term (an additive minorant such as the mean of the groups), or stand alone. ``allowed``: the
     states that each entry may take, where not all. ``tasks``: the evaluator prices schedules of a task graph instead.
     """
@@ -100,7 +100,6 @@ class Structure:
     limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
     maxima: Mapping[str, MaxTerm] = field(default_factory=dict)  # metric -> largest of sums
     allowed: NDArray[np.bool_] | None = None  # (n, S)
-    links: NDArray[np.bool_] | None = None  # (n - 1, S, S)
     links: NDArray[np.bool_] | None = None  # (n - 1, S, S)
     tasks: TaskStructure | None = None
 
