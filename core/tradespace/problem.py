@@ -90,9 +90,10 @@ class Structure:
     variable fastest. A Composition among them assigns its n units in order: the code of a unit is the part it is in.
     A higher digit of the state may remember an earlier entry (see `costs.held`). ``links``: which states of entry i + 1
     may follow which of entry i, where not all. ``limits``: what is priced as a violation is at least
-    ``sum(unary) / limit - 1`` (equal where nothing is shared between entries). Other variables of the space must not lower any term. ``maxima`` may say more
-    of a metric than its term (an additive minorant such as the mean of the groups), or stand alone. ``allowed``: the
-    states that each entry may take, where not all. ``tasks``: the evaluator prices schedules of a task graph instead.
+    ``sum(unary) / limit - 1`` (equal where nothing is shared between entries). Other variables of the space must not
+    lower any term. ``maxima`` may say more of a metric than its term (an additive minorant such as the mean of the
+    groups), or stand alone. ``allowed``: the states that each entry may take, where not all. ``tasks``: the evaluator
+    prices schedules of a task graph instead.
     """
 
     variables: tuple[str, ...] = ()
