@@ -112,7 +112,7 @@ def grouped(graph: OperatorGraph, groups: Floats) -> OperatorGraph:
     wide = np.array([_divisor(count, g) for count, g in zip(ops.count[rows], groups, strict=True)])
     if (wide == 1).all():
         return graph
-    columns = {
+    columns: dict[str, Any] = {
         name: np.array(getattr(ops, name)) for name in ("k", "n", "count", "flop", "weights", "weights_resident")
     }
     more = ops.k[rows] * ops.count[rows] * (wide - 1)
@@ -248,9 +248,9 @@ class GroupConvEvaluator:
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         known = {metric.name: metric for metric in self.tables[0].metrics}
-        own = (Metric("parameters", "1", "min", "weights and biases"),)
+        own = [Metric("parameters", "1", "min", "weights and biases")]
         if "utilisation" in known:
-            own += (Metric("underutilisation", "1", "min", "1 - utilisation"),)
+            own.append(Metric("underutilisation", "1", "min", "1 - utilisation"))
         extra = self.tables[0].binding.tables[0].extra
         return (*(m for name, m in known.items() if name in ADDED or name in extra), *own)
 

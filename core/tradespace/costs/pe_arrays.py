@@ -116,7 +116,7 @@ class RowStationary:
         rows, cols = grid(device)
         shapes = np.stack(windows(operators), axis=1)
         native = device.native_depthwise > 0
-        found = np.array([mapped(*row, rows, cols, native) for row in shapes.tolist()]).reshape(-1, 4)
+        found = np.array([mapped(row, rows, cols, native) for row in shapes.tolist()]).reshape(-1, 4)
         passes, ins, outs, folds = found.T
         images, high, wide, kernel_h, kernel_w, per_group, n, count = shapes.T
         cycles = passes * kernel_w * wide
@@ -145,11 +145,8 @@ def windows(operators: Operators) -> tuple[Floats, ...]:
     return m / (high * wide), high, wide, kernel_h, kernel_w, k / (kernel_h * kernel_w), n, count
 
 
-def mapped(
-    images: float, high: float, wide: float, kernel_h: float, kernel_w: float, per_group: float, n: float,
-    count: float, rows: int, cols: int, native: bool,
-) -> tuple[float, float, float, float]:  # fmt: skip
-    """Passes over the array, loops over inputs, loops over outputs of a group, and folds, of one convolution.
+def mapped(shape: Sequence[float], rows: int, cols: int, native: bool) -> tuple[float, float, float, float]:
+    """Passes over the array, loops over inputs, loops over outputs of a group, and folds, of one shape of `windows`.
 
     A logical set of kernel_h x high elements holds one filter plane and one input plane; an element does kernel_w wide
     multiply-adds a pass. Sets that are too wide fold, and folds use the room above each other first; sets that are
@@ -157,6 +154,7 @@ def mapped(
     the split with the fewest passes is taken. Source: nn_dataflow `map_strategy.py`; replication within a group only is
     DRACO's reading of it (arXiv 2006.15103 and its repository).
     """
+    images, high, _, kernel_h, _, per_group, n, count = shape
     folded = -(-kernel_h // rows)
     room_h = max(int(rows // kernel_h), 1)
     room_w, folds = max(int(cols // high), 1), -(-high // cols)
