@@ -95,6 +95,7 @@ def tradespace_kernels() -> dict[str, str]:
         "gemv-q2_k": "tradespace.kernels.blocks:GemvQ2K",
         "gemv-iq4_nl": "tradespace.kernels.blocks:GemvIQ4NL",
         "tmac": "tradespace.kernels.tmac:Lookup",
+        "row-split": "tradespace_edge.heteroinfer:RowSplit",
         "rms-norm": "tradespace.kernels.decoder:RMSNorm",
         "rope": "tradespace.kernels.decoder:Rope",
         "attention": "tradespace.kernels.decoder:Attention",
