@@ -64,6 +64,7 @@ class _Whole:
         quanta = np.where(model.whole, 1.0, job.step / (_FINE * terms))
         least = min([1.0, *(job.weights[1:] * job.step[1:] / job.step[0])])
         unit = float(job.step[0] * least / (4 * terms))
+        unit = float(quanta[0] / np.ceil(_FINE * quanta[0] / unit))  # a maximum counted in quanta has a whole price
         rows, caps = model.limits.toarray(), model.caps
         first = model.variables - model.maxima
         for column in range(first, model.variables):  # maxima are counted in quanta of their objective

@@ -146,7 +146,7 @@ class _Chain:
     def of(cls, view: SearchView, structure: Structure, resolution: float) -> _Chain:
         every = {**limits_of(structure), **transition_limit(structure)}
         limits = [limit for limit in every.values() if limit.open]
-        groups = [structure.groups(name) for name in view.objectives]
+        groups = [structure.main(name) for name in view.objectives]
         return cls(view, structure, _job(chain_model(groups, limits), groups, limits, resolution), resolution)
 
     @property

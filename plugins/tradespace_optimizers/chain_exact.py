@@ -40,6 +40,7 @@ _MOST_QUANTITIES = 6
 _PATIENCE = 4  # times the labels of about a second
 _STEPS = {1: 1, 2: 24, 3: 8}  # of the weights of Lagrangian paths, by objectives
 _SHARP = {1: 1, 2: 48, 3: 14}  # the same, for the guarantee
+_SEARCHING = 200  # subgradient steps towards a first design
 _PRICED = 12  # fronts of priced sums
 _WORTH_SAYING = 1.0  # a factor of two
 
@@ -47,11 +48,21 @@ _WORTH_SAYING = 1.0  # a factor of two
 @dataclass(frozen=True)
 class ChainExactOptions:
     """epsilon: accept designs within a factor 1 + epsilon (0: exact while label sets fit).
-    labels: kept per state, 0 = about two seconds of work. relax_limits: leave capacities to the loop's archive."""
+    labels: kept per state, 0 = about two seconds of work. seconds: of solving, 0 = as many as the labels take (with a
+    time budget results may differ from run to run). megabytes: of labels, 0 = any. Whatever the budget, the note says
+    within which factor of the exact front the designs are. relax_limits: leave capacities to the loop's archive."""
 
     epsilon: float = 0.0
     labels: int = 0
+    seconds: float = 0.0
+    megabytes: float = 0.0
     relax_limits: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.epsilon, self.labels, self.seconds, self.megabytes) < 0:
+            raise ProblemError(
+                "epsilon, labels, seconds and megabytes are at least 0", value=self, where="options of chain_exact"
+            )
 
 
 class ChainExact:
@@ -115,7 +126,7 @@ def _solve(
 ) -> _Solved:
     """The front within the limits. Labels carry a limit only once a design of the front without it breaks it: what is
     best with fewer limits and keeps them all is best with all of them."""
-    groups = [structure.groups(name) for name in objectives]
+    groups = [structure.main(name) for name in objectives]
     carried: dict[str, Limit] = {}
     while True:
         found, width = _labelled(groups, list(carried.values()), options, structure.links)
@@ -170,9 +181,35 @@ def _labelled(
     """(front, quantities). Labels carry every group of a maximum as a sum of its own: more are kept than are
     non-dominated in the maxima, none is lost."""
     chain = chain_of_terms([term for group in groups for term in group], limits, links)
-    budget = options.labels or _PATIENCE * chain.label_budget()
-    front = label_front(chain, merge="design", scale=_scale(chain), budget=budget, epsilon=options.epsilon)
+    scale, seconds = _scale(chain), options.seconds or np.inf
+    ceiling = None if len(groups) > 1 or len(groups[0]) == 1 else _ceiling(groups, limits, links)
+    front = label_front(
+        chain, merge="design", scale=scale, budget=_budget(chain, options), reference=ceiling,
+        epsilon=options.epsilon, seconds=seconds,
+    )  # fmt: skip
     return front, chain.unary.shape[2]
+
+
+def _budget(chain: ChainArrays, options: ChainExactOptions) -> int:
+    """Labels a class of states within time (by the clock, later) and memory."""
+    patience = max(_PATIENCE, int(2 * options.seconds)) if options.seconds else _PATIENCE
+    budget = options.labels or patience * chain.label_budget()
+    if options.megabytes:
+        budget = min(budget, int(options.megabytes * 1e6 / chain.bytes_per_label()))
+    return max(budget, 1)
+
+
+def _ceiling(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], links: Links) -> Array | None:
+    """What no sum of a best design exceeds where the one objective is the largest of several: that of a design found
+    by multipliers. A label above it leads to nothing better, which leaves few."""
+    scale = np.asarray([max(_span(term) for term in groups[0])])
+    priced = [limit for limit in limits if limit.cap > 0]
+    states = supports(groups, priced, scale, np.ones((1, 1)), steps=_SEARCHING, links=links).states
+    fits = [row for row in states if not any(_broken(limit, row[None])[0] for limit in limits)]
+    if not fits:
+        return None
+    best = float(_values(groups, np.asarray(fits)).min())
+    return np.full(len(groups[0]), best + 1e-9 * abs(best))
 
 
 def _lagrangian(groups: Sequence[tuple[ChainTerm, ...]], limits: Sequence[Limit], links: Links) -> NDArray[np.intp]:

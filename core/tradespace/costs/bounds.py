@@ -15,6 +15,7 @@ Everything here is ours.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,8 @@ def structure(binding: Binding, packed: Packed) -> Structure | None:
     unary, pair = _energy(binding, packed, time, pair_time, pair_energy)
     plain = not (heat or packed.rules[RULE_C] > 0 or pipeline)
     terms["energy"] = ChainTerm(unary, pair, exact=plain and adjacent and one)
+    if heat and not pipeline and p > 1:
+        maxima["energy"] = _tangents(binding, packed, terms["energy"])
     if pipeline and one:
         flat = not (heat or packed.rules[RULE_C] > 0)
         maxima["energy"] = _paced(binding, terms["energy"], maxima["period"], time, flat and adjacent)
@@ -148,13 +151,24 @@ def _energy(
     return unary, pair
 
 
-def _leakage(binding: Binding, packed: Packed) -> Floats:
-    """(n, D, P) J of leakage, from below: the tangent at each device's mean power."""
+def _tangents(binding: Binding, packed: Packed, energy: ChainTerm) -> MaxTerm:
+    """Energy is at least its minorant with any tangents: those at the mean power over all formats, and those at each
+    format's own, which are exact for designs in one format on one device."""
+    flat = energy.unary - _leakage(binding, packed).reshape(energy.unary.shape)
+    formats = [_leakage(binding, packed, p).reshape(flat.shape) for p in range(binding.broken.shape[2])]
+    own = [ChainTerm(flat + leak, energy.pair, exact=False) for leak in formats]
+    return MaxTerm((replace(energy, exact=False), *own), exact=False)
+
+
+def _leakage(binding: Binding, packed: Packed, kind: int | None = None) -> Floats:
+    """(n, D, P) J of leakage, from below: the tangent at each device's mean power, over all formats or in one."""
     costs = binding.costs
     out = np.zeros(costs.shape[1:4])
     runs = costs[..., BROKEN] == 0
     for d in range(len(packed.devices)):
         here = runs[:, :, d]
+        if kind is not None:
+            here = here & (np.arange(here.shape[-1]) == kind)
         spent, busy = costs[:, :, d, :, ENERGY], costs[:, :, d, :, TIME]
         total = (busy * here).sum()
         if total > 0:

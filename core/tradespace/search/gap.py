@@ -31,6 +31,7 @@ _WORTH = 0.005  # a gap below this is not worth another bound
 _LIMITS = 4
 _DIRECTIONS = {1: 1, 2: 48, 3: 20}  # steps of the weights, by objectives
 _ASCENT, _LEAST = 400, 40  # subgradient steps: shared by the weights, and of each
+_CELLS = 20_000  # entries times states squared from which half as many steps take a second
 _COARSE = 3.0  # a limit may be rounded more than an objective
 
 
@@ -102,7 +103,8 @@ def _supported(
     if len(names) not in _DIRECTIONS or not (limits or any(len(group) > 1 for group in groups)):
         return np.inf
     scale = box.reference - box.ideal
-    weights = directions(len(names), _DIRECTIONS[len(names)])
+    cells = np.size(structure.terms[names[0]].unary) * np.shape(structure.terms[names[0]].unary)[1]
+    weights = directions(len(names), _DIRECTIONS[len(names)] // (1 if cells < _CELLS else 2))
     found = supports(
         groups, limits, scale, weights, known, steps=_ASCENT // len(weights) + _LEAST, links=structure.links
     )

@@ -12,6 +12,7 @@ outgrows its budget, labels that share a cell of a grid are merged:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -29,6 +30,7 @@ Rows = NDArray[np.intp]
 _WORK = {1: 6e7, 2: 6e7, 3: 6e7, 4: 2.6e6, 5: 4e5}  # candidates compared in about a second, by quantities
 _FEWER = 2e5
 _BISECTIONS = 20
+_FEWEST = 20
 _ALL = 2**62
 _CODES = 2.0**62
 _HUGE = 1e290
@@ -75,6 +77,15 @@ class ChainArrays:
         n, states, quantities = self.unary.shape
         work = sum(self._ways(i, *link) for i, link in enumerate(self.classes())) + n * states
         return int(np.clip(_WORK.get(quantities, _FEWER) / work, 20, 200_000))
+
+    def bytes_per_label(self) -> int:
+        """What one more label a class takes: its path of parents and states at every entry, and sums of two entries
+        while they are compared (values, candidates of every class, masks)."""
+        states, quantities = self.unary.shape[1:]
+        classes = [(int(source.max()) + 1, int(dest.max()) + 1) for source, dest in self.classes()]
+        paths = sum(source for source, _ in classes) * 6
+        widest = max((source * dest + source * states for source, dest in classes), default=states)
+        return int(paths + 8 * max(quantities, SWEPT) * 2 * widest)
 
     def _ways(self, i: int, source: Rows, dest: Rows) -> int:
         """Pairs of classes of link i that may follow each other."""
@@ -173,6 +184,7 @@ def label_front(
     reference: Array | None = None,
     known: Array | None = None,
     epsilon: float = 0.0,
+    seconds: float = np.inf,
 ) -> LabelFront:
     """The front of a chain.
 
@@ -182,6 +194,7 @@ def label_front(
         reference: (M,) only designs below it in every objective are looked for.
         known: (K, M) values of known designs: labels that can only lead to designs these dominate are dropped.
         epsilon: merge at least this finely grained even below the budget (0: only when needed).
+        seconds: entries that would take longer keep fewer labels (outside bit-identity).
     """
     given = chain.unary.shape[2]
     chain, scale = _padded(chain), _pad(scale, SWEPT, 1.0)
@@ -198,8 +211,10 @@ def label_front(
     labels, widest, slack = begin, 0.0, 0.0
     pools: list[Array] = []
     stages: list[tuple[NDArray[np.integer], NDArray[np.integer]]] = []
+    clock = time.perf_counter()
     for i in range(n):
         if i:
+            step = replace(step, budget=_affordable(step.budget, clock, seconds, i, n, pools))
             reached = _cross(chain, i, pools, links[i - 1], harmless[i - 1])
             labels = [reached[h] for h in links[i - 1][1].tolist()]
         own = step if i else replace(step, budget=_ALL, width=0.0)
@@ -212,6 +227,16 @@ def label_front(
     paths = _paths(stages, np.flatnonzero(final))
     grain = float(np.expm1(slack)) if merge == "design" and bool((chain.unary >= 0).all()) else slack
     return LabelFront(values[final][:, :given], paths, grain)
+
+
+def _affordable(budget: int, start: float, seconds: float, done: int, n: int, pools: Sequence[Array]) -> int:
+    """Labels a class so that the entries ahead take the time that is left, if time grows with labels."""
+    if seconds == np.inf:
+        return budget
+    spent, most = time.perf_counter() - start, max(map(len, pools))
+    each = spent / (done * max(most, 1))  # s of an entry per label, from above: earlier entries had fewer
+    fits = max(seconds - spent, 0.0) / ((n - done) * max(each, 1e-12))
+    return int(np.clip(min(budget, 2 * fits), _FEWEST, budget))
 
 
 def _padded(chain: ChainArrays) -> ChainArrays:

@@ -113,10 +113,6 @@ def test_tangent_of_a_device_in_runaway_is_still_below() -> None:
     assert start + slope * 100.0 <= thermal.leakage(100.0, row[None, :], 0)
 
 
-def test_contiguous_placement_has_no_structure() -> None:
-    assert bound("tables", "gpt2", "laptop", {"placement": "contiguous"}).structure() is None
-
-
 def test_a_pipeline_declares_its_period_and_energy_as_largest_sums() -> None:
     """Exact where tables add up; the optimum of a search for the period is that of the declared structure."""
     evaluator = bound("tables", "llama-3.2-1b", "laptop", {"schedule": "pipeline"})
