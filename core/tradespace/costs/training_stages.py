@@ -60,7 +60,7 @@ class Stages:
             return np.asarray(sums[stop] - sums[stop - layers])
 
         first, last = (index == 0).astype(np.float64), (index == p - 1).astype(np.float64)
-        body, head = of(job.flop), job.embedding[1] * (p > 1) if job.tied else job.head[1]
+        body, head = of(job.flop), job.head[1] - job.tied * (p == 1)
         return cls(
             job=job,
             sites=sites,
@@ -121,7 +121,7 @@ class Stages:
             return out
         way, sharing = self._way(np.roll(self.site, -1, axis=1))
         last = Transport(way.bandwidth[:, -1], way.latency[:, -1])
-        size = self.job.embedding[1] * element / self.tensor
+        size = self.job.tied * element / self.tensor
         out[:, 0] = out[:, -1] = all_reduce(size, [Level(2.0, last, sharing[:, -1])])
         return out
 

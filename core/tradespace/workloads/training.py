@@ -47,8 +47,9 @@ class TrainingJob:
         residual: elements kept for backward that every rank of a tensor-parallel group holds whole (outputs of norms
             and additions; Korthikanti et al., arXiv 2205.05198, section 4.2).
         inner: elements kept for backward that are split over the group.
-        embedding, head: (FLOP, parameters) at the two ends; the table of a tied model is counted once, in the first,
-            but both ends hold it.
+        embedding, head: (FLOP, parameters) at the two ends.
+        tied: elements of the table that both ends share, 0 for none; each end of a pipeline holds it.
+        parameters: distinct ones.
         hidden, vocab: widths of what stages exchange and of the logits.
         precision: of weights, activations and gradients.
     """
@@ -66,7 +67,8 @@ class TrainingJob:
     sequence: int
     global_batch: int
     precision: str
-    tied: bool
+    tied: float
+    parameters: float
     sources: Mapping[str, str]
     facts: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -75,11 +77,6 @@ class TrainingJob:
     @property
     def layers(self) -> int:
         return len(self.flop)
-
-    @property
-    def parameters(self) -> float:
-        """Distinct parameters."""
-        return float(self.weights.sum()) + self.embedding[1] + self.head[1] * (not self.tied)
 
     @property
     def tokens(self) -> float:
@@ -143,7 +140,8 @@ def _job(
         sequence=sequence,
         global_batch=batch,
         precision=precision,
-        tied=config.tied,
+        tied=sum(elements for _, _, elements in graph.ties),
+        parameters=graph.parameters,
         sources=graph.sources,
     )
     if not np.isfinite(job.flop).all():
