@@ -28,7 +28,7 @@ PRECISIONS = ("fp32", "fp16")
 UNLIMITED = 1e300
 _CONSTANTS = {
     "op_energy": "J or zero",
-    "op_time": "s or zero",
+    "op_time": "s",
     "effort": "1",
     "slots": "1",
     "base_year": "1",

@@ -239,7 +239,7 @@ def test_equals_its_twin(seed: int) -> None:
     options = random_graph(rng)
     target = {
         "memories": {"m": {"capacity": "1 TB", "bandwidth": "1 TB/s"}},
-        "devices": {"d": {"model": "flow-node", "memory": "m", "op_energy": "3 J", "op_time": 0}},
+        "devices": {"d": {"model": "flow-node", "memory": "m", "op_energy": "3 J", "op_time": "1 ms"}},
     }
     evaluator = bound(options, target)
     designs = evaluator.space.sample(4, rng)
@@ -379,17 +379,24 @@ def test_bad_targets_and_options_are_refused() -> None:
             graph(),
             target={
                 **FARM,
-                "devices": {"box": {"model": "flow-node", "memory": "edge", "op_energy": "-1 J", "op_time": 0}},
+                "devices": {"box": {"model": "flow-node", "memory": "edge", "op_energy": "-1 J", "op_time": "1 ms"}},
             },
         )
     with pytest.raises(UnknownName, match="year"):
         bound(graph(), yaer=2030)
     hot = {
-        "box": {"model": "flow-node", "memory": "edge", "op_energy": "1 J", "op_time": 0, "growth": 1.0, "year": 3000}
+        "box": {
+            "model": "flow-node",
+            "memory": "edge",
+            "op_energy": "1 J",
+            "op_time": "1 ms",
+            "growth": 1.0,
+            "year": 3000,
+        }
     }
     with pytest.raises(InputError, match="exp"):
         price(graph(), target={**FARM, "devices": hot})
-    none = {"box": {"model": "flow-node", "memory": "edge", "op_energy": "1 J", "op_time": 0, "runs": ["select"]}}
+    none = {"box": {"model": "flow-node", "memory": "edge", "op_energy": "1 J", "op_time": "1 ms", "runs": ["select"]}}
     with pytest.raises(ProblemError, match="box runs neither 'reconstruct'"):
         price(graph(), target={**FARM, "devices": none})
 
