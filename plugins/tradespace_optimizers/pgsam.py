@@ -4,7 +4,7 @@ A reconstruction, not the published algorithm: of arXiv 2602.06057v3 only the ab
 All constants, moves and the form of the momentum are ours. Many chains anneal at once, each along a Dirichlet
 direction through the normalised objectives. Non-dominated designs go to an archive, to which chains return; moves
 remember what they gained; temperatures fall geometrically over the budget. There is no reheating: it waited for the
-archive to stand still, which never happened in the ablations.
+archive to stand still, which never happened in earlier ablations.
 
 What each part is worth is measured by ``bench/optimizers.py --ablations`` and told in docs/optimizers.md: momentum and
 guidance carry the search.
