@@ -1,8 +1,9 @@
 """The evaluator of training steps: how a decoder is laid out over clusters of unlike networks.
 
-Decides how many pipeline stages each cluster runs, how layers are divided, the tensor-parallel width, the micro-batch,
-interleaving, recomputation and overlap. The data-parallel width is what is left. Holmes (arXiv 2312.03549) is one
-setting of it: stages given to whole clusters, communicators inside one network, layers in proportion to speed.
+Decides how many pipeline stages each cluster runs, how layers are divided, the tensor-parallel and expert-parallel
+widths, the micro-batch, interleaving, recomputation and overlap. The data-parallel width is what is left. Holmes (arXiv
+2312.03549) is one setting of it: stages given to whole clusters, communicators inside one network, layers in proportion
+to speed.
 """
 
 from __future__ import annotations
@@ -95,11 +96,13 @@ class TrainingEvaluator:
     @cached_property
     def space(self) -> Space:
         sites, most = self.tables.sites, min(self.options.max_stages, self.job.layers)
-        widest = int(sites.node.max())
+        widest, experts = int(sites.node.max()), self.job.experts
+        wide = tuple(2**k for k in range(experts.bit_length()))
         return Space(
             Integer("stages", 0, most, length=len(sites), entries=sites.names),
             Composition("layers", self.job.layers, len(sites), entries=sites.names),
             Choice("tensor", tuple(2**k for k in range(widest.bit_length()))),
+            *((Choice("expert", wide),) if experts else ()),
             Choice("micro_batch", self.options.micro_batches),
             Choice("overlap", ("on", "off")),
             Choice("recompute", RECOMPUTE),
@@ -137,10 +140,12 @@ class TrainingEvaluator:
             np.array(space[name].options, np.int64)[designs[name]]  # type: ignore[attr-defined]
             for name in ("tensor", "micro_batch", "chunks")
         )
+        expert = 2 ** designs["expert"].astype(np.int64) if "expert" in space else np.ones_like(tensor)
         return Layout(
             designs["stages"].astype(np.int64),
             designs["layers"].astype(np.int64),
             tensor,
+            expert,
             micro,
             chunks,
             designs["recompute"].astype(np.int64),
@@ -224,11 +229,15 @@ class TrainingEvaluator:
         given = micro * x.micro * self.tables.replicas(x) / self.job.global_batch
         least = np.where(used, x.layers / np.maximum(x.stages, 1), np.inf).min(axis=1)
         depth = np.where(x.chunks > 1, x.chunks / np.floor(least), 0.0)
+        replicas = self.tables.replicas(x)
+        whole = -(-replicas // x.expert) * x.expert / replicas
         out = {
             "ranks": np.maximum(ranks, node) - 1.0,
             "batch": given - 1.0,
             "chunks": np.where(x.chunks > 1, np.maximum(depth - 1.0, np.where(stages > 1, 0.0, 1.0)), -1.0),
         }
+        if self.job.experts:
+            out["expert"] = np.maximum(whole, x.expert / self.job.experts) - 1.0
         for number in range(int(sites.shared.max()) + 1):
             mine = sites.shared == number
             name = self.target.device(sites.names[int(np.argmax(mine))]).memory
@@ -277,4 +286,4 @@ class TrainingEvaluator:
 
 
 def _rest(x: Layout) -> tuple[Any, ...]:
-    return x.tensor, x.micro, x.chunks, x.recompute, x.overlap
+    return x.tensor, x.expert, x.micro, x.chunks, x.recompute, x.overlap

@@ -75,6 +75,7 @@ class TrainingTables:
         groups = 2.0 * stages.layers * all_reduce(message, [Level(tensor, stages.port(self.sites.fabric))])
         full, some = x.recompute[:, None] == FULL, x.recompute[:, None] == SELECTIVE
         again = np.where(full, stages.body, np.where(some, stages.core, 0.0))
+        groups = groups + stages.dispatch(micro * width / tensor)
         forward = micro * stages.flop / rate + groups
         backward = micro * (2.0 * stages.flop + again) / rate + groups * np.where(full, 2.0, 1.0)
         send = stages.sends(message / (tensor if rules.sequence_parallel else 1.0))
@@ -101,25 +102,39 @@ class TrainingTables:
     def _exchange(self, stages: Stages, x: Layout) -> tuple[Floats, Floats, Floats]:
         """(n, p) s of parameter gather, gradient reduction and optimizer update."""
         rules, width = self.rules, BYTES[self.job.precision]
-        parameters = stages.parameters / x.tensor[:, None]
-        levels, replicas = stages.group(), stages.replicas[:, None].astype(np.float64)
-        gradients = parameters * rules.gradient_bytes
-        gather = np.zeros_like(parameters)
-        sharded = rules.optimizer == "sharded"
-        reduce = reduce_scatter(gradients, levels) if sharded else all_reduce(gradients, levels)
-        if rules.optimizer != "replicated":
-            gather = all_gather(parameters * width, levels)
-        shards = 1.0 if rules.optimizer == "replicated" else replicas
-        moved = 2.0 * memory.ADAM + rules.gradient_bytes + width
-        update = parameters / shards * moved / self.sites.bandwidth[stages.site]
+        gather = reduce = update = np.zeros_like(stages.parameters)
+        for parameters, of_experts in self._held(stages, x):
+            levels, gradients = stages.group(of_experts), parameters * rules.gradient_bytes
+            sharded = rules.optimizer == "sharded"
+            reduce = reduce + (reduce_scatter(gradients, levels) if sharded else all_reduce(gradients, levels))
+            if rules.optimizer != "replicated":
+                gather = gather + all_gather(parameters * width, levels)
+            moved = 2.0 * memory.ADAM + rules.gradient_bytes + width
+            shards = self._shards(stages, x, of_experts)
+            update = update + parameters / shards * moved / self.sites.bandwidth[stages.site]
         return gather, reduce, update + stages.embedding(rules.gradient_bytes)
+
+    def _held(self, stages: Stages, x: Layout) -> tuple[tuple[Floats, bool], ...]:
+        """Parameters of a rank: those that every replica holds, and its share of the routed experts."""
+        tensor = x.tensor[:, None]
+        shared = ((stages.parameters - stages.experts) / tensor, False)
+        return (shared, (stages.experts / tensor / x.expert[:, None], True)) if self.job.experts else (shared,)
+
+    def _shards(self, stages: Stages, x: Layout, of_experts: bool) -> Floats:
+        """(n, 1) ranks over which the optimizer's state is divided."""
+        if self.rules.optimizer == "replicated":
+            return np.ones((len(x), 1))
+        width = stages.replicas // x.expert if of_experts else stages.replicas
+        return np.asarray(np.maximum(width, 1)[:, None], dtype=np.float64)
 
     def _memory(self, stages: Stages, x: Layout, m: int) -> Floats:
         """(n, C) B on an accelerator of each site, its fullest stage."""
         job, width, p = self.job, BYTES[self.job.precision], stages.site.shape[1]
-        shards = 1.0 if self.rules.optimizer == "replicated" else stages.replicas[:, None]
         tensor, micro = x.tensor[:, None], x.micro[:, None]
-        held = memory.states(stages.parameters / tensor, width, self.rules.gradient_bytes, shards)
+        held = np.zeros_like(stages.parameters)
+        for parameters, of_experts in self._held(stages, x):
+            shards = self._shards(stages, x, of_experts)
+            held = held + memory.states(parameters, width, self.rules.gradient_bytes, shards)
         entering = np.where(x.recompute[:, None] == FULL, stages.layers * float(job.sequence * job.hidden), 0.0)
         one = memory.activations(
             stages.residual, stages.inner, entering, stages.largest, micro, tensor, self.rules.sequence_parallel

@@ -84,12 +84,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Layout:
-    """N designs as arrays: ``stages`` and ``layers`` (N, C) of each site; tensor, micro, chunks, recompute (N,);
-    overlap (N,) bool. Every site in use has at least as many layers as stages, and layers add up to the job's."""
+    """N designs as arrays: ``stages`` and ``layers`` (N, C) of each site; tensor, expert, micro, chunks, recompute
+    (N,); overlap (N,) bool. Every site in use has at least as many layers as stages, and layers add up to the job's."""
 
     stages: Ints
     layers: Ints
     tensor: Ints
+    expert: Ints
     micro: Ints
     chunks: Ints
     recompute: Ints

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tradespace.costs.collectives import Level, Transport, all_reduce, point_to_point, slowest
+from tradespace.costs.collectives import Level, Transport, all_reduce, all_to_all, point_to_point, slowest
 from tradespace.costs.training_sites import Layout, Rules, Sites
 from tradespace.workloads.training import TrainingJob
 
@@ -23,8 +23,9 @@ class Stages:
         site: number of the site. layers: of the stage.
         flop: of a forward pass, a sequence; the head's at the last stage. body: of the layers; core: of attention.
         parameters: held, a tied embedding at both ends.
+        experts: the part of them in routed experts. routed, routing: elements carried to experts, and layers that do.
         residual, inner, largest: elements kept for backward, see `TrainingJob`; the largest layer's.
-        replicas, tensor: (n,) widths of the data-parallel and tensor-parallel groups.
+        replicas, tensor, expert: (n,) widths of the groups; expert-parallel ones lie inside the data-parallel.
         network: between nodes of a stage.
     """
 
@@ -36,11 +37,15 @@ class Stages:
     body: Floats
     core: Floats
     parameters: Floats
+    experts: Floats
+    routed: Floats
+    routing: Floats
     residual: Floats
     inner: Floats
     largest: float
     replicas: Ints
     tensor: Ints
+    expert: Ints
     network: Transport
     rules: Rules
 
@@ -70,11 +75,15 @@ class Stages:
             body=body,
             core=of(job.attention),
             parameters=of(job.weights) + first * job.embedding[1] + last * head,
+            experts=of(job.expert_weights),
+            routed=of(job.routed),
+            routing=of((job.routed > 0).astype(np.float64)),
             residual=of(job.residual),
             inner=of(job.inner),
             largest=float((job.residual + job.inner).max()),
             replicas=replicas,
             tensor=x.tensor,
+            expert=x.expert,
             network=_own(sites, site) if rules.aware else _common(sites, x.stages > 0, p),
             rules=rules,
         )
@@ -88,19 +97,39 @@ class Stages:
         """A transport of the sites, (C,), as that of each stage."""
         return Transport(transport.bandwidth[self.site], transport.latency[self.site])
 
-    def group(self) -> tuple[Level, ...]:
-        """The data-parallel communicators of a stage. One ring through all ranks crosses each node's port once a step,
-        at the pace of the slowest hop; hierarchically, ranks inside nodes exchange first and all use the port then.
-        The tensor ranks of a node have a communicator each, and share its port."""
-        tensor, fabric = self.tensor[:, None], self.port(self.sites.fabric)
-        inside = np.maximum(np.minimum(self.replicas[:, None], self.per_node // tensor), 1)
-        nodes = -(-self.replicas[:, None] // inside)
+    @property
+    def inside(self) -> Ints:
+        """Members of a data-parallel group that share a node."""
+        return np.asarray(np.maximum(np.minimum(self.replicas[:, None], self.per_node // self.tensor[:, None]), 1))
+
+    def group(self, of_experts: bool = False) -> tuple[Level, ...]:
+        """The data-parallel communicators of a stage, or those of its experts, which the expert-parallel width divides.
+        One ring through all ranks crosses each node's port once a step, at the pace of the slowest hop; hierarchically,
+        ranks inside nodes exchange first and all use the port then. A node's communicators share its port."""
+        tensor, fabric, inside = self.tensor[:, None], self.port(self.sites.fabric), self.inside
+        expert = self.expert[:, None] if of_experts else np.ones_like(tensor)
+        ranks = np.maximum(self.replicas[:, None] // expert, 1)
+        near = np.maximum(inside // expert, 1)
+        nodes = -(-ranks // near)
         if self.rules.hierarchical:
-            return Level(inside, fabric), Level(nodes, self.network, inside * tensor)
-        across = slowest([fabric, Transport(self.network.bandwidth / tensor, self.network.latency)])
+            return Level(near, fabric), Level(nodes, self.network, inside * tensor)
+        rings = tensor * np.minimum(expert, inside)
+        across = slowest([fabric, Transport(self.network.bandwidth / rings, self.network.latency)])
         bandwidth = np.where(nodes > 1, across.bandwidth, fabric.bandwidth)
         latency = np.where(nodes > 1, across.latency, fabric.latency)
-        return (Level(np.broadcast_to(self.replicas[:, None], nodes.shape), Transport(bandwidth, latency)),)
+        return (Level(np.broadcast_to(ranks, nodes.shape), Transport(bandwidth, latency)),)
+
+    def dispatch(self, element: Floats) -> Floats:
+        """(n, p) s to carry the tokens of a micro-batch to their experts and back, once through all layers;
+        ``element`` (n, 1) B of one routed element of all its sequences, on one rank."""
+        expert, fabric = self.expert[:, None], self.port(self.sites.fabric)
+        far = expert > self.inside
+        way = Transport(
+            np.where(far, self.network.bandwidth / (self.inside * self.tensor[:, None]), fabric.bandwidth),
+            np.where(far, self.network.latency, fabric.latency),
+        )
+        layers = np.maximum(self.routing, 1.0)
+        return np.asarray(2.0 * self.routing * all_to_all(self.routed / layers * element, Level(expert, way)))
 
     def sends(self, size: Floats) -> Floats:
         """(n, p) s for ``size`` (n, 1) B of each rank from a stage to the next one, and from the last to the first."""

@@ -44,12 +44,14 @@ class TrainingJob:
     Args:
         flop: of a layer. attention: the part of it that is recomputed selectively (scores, softmax, values).
         weights: parameters of a layer.
+        expert_weights: the part of them that routed experts hold. routed: elements that tokens carry to their experts.
         residual: elements kept for backward that every rank of a tensor-parallel group holds whole (outputs of norms
             and additions; Korthikanti et al., arXiv 2205.05198, section 4.2).
         inner: elements kept for backward that are split over the group.
         embedding, head: (FLOP, parameters) at the two ends.
         tied: elements of the table that both ends share, 0 for none; each end of a pipeline holds it.
         parameters: distinct ones.
+        experts: routed ones of a layer, 0 for none.
         hidden, vocab: widths of what stages exchange and of the logits.
         precision: of weights, activations and gradients.
     """
@@ -58,6 +60,8 @@ class TrainingJob:
     flop: Floats
     attention: Floats
     weights: Floats
+    expert_weights: Floats
+    routed: Floats
     residual: Floats
     inner: Floats
     embedding: tuple[float, float]
@@ -69,6 +73,7 @@ class TrainingJob:
     precision: str
     tied: float
     parameters: float
+    experts: int
     sources: Mapping[str, str]
     facts: Mapping[str, float | str] = field(default_factory=dict)
 
@@ -116,6 +121,8 @@ def _job(
     ops, blocks = graph.operators, len(graph.blocks)
     kind = np.array(ops.kind)
     core = np.isin(kind, ("attention", "softmax", "scan"))
+    names = np.array([name.rpartition(".")[2] for name in ops.name])
+    expert = np.char.startswith(names, "experts_")
     stays = (kind == "norm") | _linear(graph)[0]
 
     def per_block(values: Floats) -> Floats:
@@ -131,6 +138,8 @@ def _job(
         flop=flop[layers],
         attention=per_block(np.where(core, ops.flop, 0.0))[layers],
         weights=parameters[layers],
+        expert_weights=per_block(np.where(expert, ops.weights_resident, 0.0))[layers],
+        routed=per_block(np.where(names == "experts_down", ops.act_out, 0.0))[layers],
         residual=residual[layers],
         inner=inner[layers],
         embedding=(float(flop[0]), float(parameters[0])),
@@ -142,6 +151,7 @@ def _job(
         precision=precision,
         tied=sum(elements for _, _, elements in graph.ties),
         parameters=graph.parameters,
+        experts=config.moe.experts if config.moe is not None else 0,
         sources=graph.sources,
     )
     if not np.isfinite(job.flop).all():
@@ -152,7 +162,7 @@ def _job(
 def _linear(graph: OperatorGraph) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """((n,) additions to the residual stream, (n,) outputs that backward does not read: only added or rotated)."""
     names = [name.rpartition(".")[2] for name in graph.operators.name]
-    adds = np.array([name.startswith("add") for name in names])
+    adds = np.array(["add" in name for name in names])
     passes = adds | np.array([name == "rope" for name in names])
     fed, read = np.zeros(len(adds), bool), np.zeros(len(adds), bool)
     fed[graph.edges.source] = True

@@ -115,6 +115,19 @@ def test_tensor_groups_share_what_a_node_sends() -> None:
     assert wide["replicas"] * 8 == narrow["replicas"]
 
 
+def test_experts_are_divided_over_replicas() -> None:
+    """Wider expert groups hold fewer experts a rank, and carry tokens instead: cheap in a node, dear over Ethernet."""
+    moe = {"experts": 64, "active": 2, "ffn": 1024}
+    workload = {"extends": "gpt-3.6b-train", "hidden": 1024, "ffn": 1024, "layers": 8, "moe": moe}
+    evaluator = bound(workload, "a100-ethernet")
+    job, found = evaluator.job, {e: priced(evaluator, stages=1, expert=e) for e in (1, 8, 32)}
+    assert job.expert_weights[0] == 64 * 2 * 1024 * 1024
+    assert found[1]["memory"] - found[8]["memory"] == pytest.approx(job.expert_weights.sum() * 4 * 7 / 8)
+    assert found[8]["step"] < found[1]["step"]
+    assert found[32]["step"] > found[8]["step"]
+    assert found[32]["expert"] == 0.0 < priced(evaluator, stages=1, expert=64)["expert"]
+
+
 def test_flat_rings_load_a_port_more_than_hierarchies() -> None:
     flat, layered = (priced(bound(collectives=c), stages=[1, 1])["step"] for c in ("ring", "hierarchical"))
     assert flat > layered
