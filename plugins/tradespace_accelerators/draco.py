@@ -10,7 +10,7 @@ evaluator `group-conv`, where G is one decision a layer. Accuracy is not predict
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -31,7 +31,9 @@ from tradespace.plugins import Registry
 from tradespace.problem import ChainTerm, Declined, Metric, Prices, Structure
 from tradespace.targets.model import Sourced, Target
 from tradespace.workloads.load import load_workload
-from tradespace.workloads.operators import KINDS, Edges, OperatorGraph
+from tradespace.workloads.operators import OperatorGraph
+from tradespace.workloads.options import integer
+from tradespace.workloads.transform import batched, only
 
 Floats = NDArray[np.float64]
 
@@ -49,13 +51,13 @@ def build(options: Mapping[str, Any]) -> OperatorGraph:
 
     Keys: ``of`` (a workload type, which all other keys go to, or a workload's name, path or mapping, which they
     change), ``groups`` (channels in a group, or {pattern of layer names: channels}), ``keep`` (operator kinds to keep:
-    the study of the convolutions alone).
+    the study of the convolutions alone), ``batch`` (images).
 
     Raises:
         InputError, UnknownName: values that do not fit, patterns that match nothing, a workload without operators.
     """
     registry = plugins.registry()
-    rest = {key: value for key, value in options.items() if key not in ("of", "groups", "keep")}
+    rest = {key: value for key, value in options.items() if key not in ("of", "groups", "keep", "batch")}
     of, where = options.get("of"), f"workload {options.get('name', 'group-conv')}"
     if not isinstance(of, str | Mapping):
         raise InputError("'of' is a workload type, or a workload", value=of, where=where)
@@ -67,7 +69,9 @@ def build(options: Mapping[str, Any]) -> OperatorGraph:
         raise InputError("only operators can be grouped", value=graph.kind, where=where)
     kinds = options.get("keep")
     if kinds is not None:
-        graph = only(graph, (kinds,) if isinstance(kinds, str) else kinds, where)
+        listed = kinds if isinstance(kinds, list | tuple) else [kinds]
+        graph = only(graph, [str(kind) for kind in listed], f"{where}: keep")
+    graph = batched(graph, integer(options, "batch", where, high=1_000_000, default=1), f"{where}: batch")
     return grouped(graph, read_groups(options.get("groups", 1), graph, where))
 
 
@@ -138,33 +142,6 @@ def _divisor(count: float, wanted: float) -> float:
     """The largest divisor of ``count`` that is at most ``wanted``."""
     below = np.arange(1, int(min(count, wanted)) + 1)
     return float(below[np.mod(count, below) == 0].max())
-
-
-def only(graph: OperatorGraph, kinds: Any, where: str) -> OperatorGraph:
-    """The operators of some kinds, with the edges between them.
-
-    Raises:
-        UnknownName: no operator kind. InputError: nothing is left.
-    """
-    for kind in kinds if isinstance(kinds, Sequence) else [kinds]:
-        if kind not in KINDS:
-            raise UnknownName("operator kind", str(kind)[:80], KINDS, where=f"{where}: keep")
-    ops, edges = graph.operators, graph.edges
-    rows = np.flatnonzero(np.isin(np.array(ops.kind), tuple(kinds)))
-    if not len(rows):
-        raise InputError("'keep' leaves operators", value=list(kinds), where=where)
-    new = np.full(len(ops), -1, np.int32)
-    new[rows] = np.arange(len(rows))
-    inside = np.flatnonzero((new[edges.source] >= 0) & (new[edges.dest] >= 0))
-    blocks, block = np.unique(ops.block[rows], return_inverse=True)
-    kept = replace(ops.take(rows), block=block.reshape(-1).astype(np.int32))
-    ends = Edges(new[edges.source[inside]], new[edges.dest[inside]], edges.elements[inside], edges.count[inside])
-    return OperatorGraph(
-        name=graph.name, operators=kept, blocks=tuple(graph.blocks[b] for b in blocks.tolist()), edges=ends,
-        tokens=graph.tokens, samples=graph.samples, parameters=float(kept.weights_resident.sum()),
-        sources=graph.sources, native_precision=graph.native_precision,
-        facts={**graph.facts, "kept": ", ".join(kinds), "macs": float((kept.macs * kept.repeat).sum())},
-    )  # fmt: skip
 
 
 # -- the decision -----------------------------------------------------------------------------------------------------

@@ -216,6 +216,22 @@ def gives_a_cost_table(subject: DeviceModelSubject) -> None:
         subject.table(device)
 
 
+def describes_columns_that_it_gives(subject: DeviceModelSubject) -> None:
+    """Every column in `columns` is in the table, and so is the one that a mean is weighted by (`over`), never 0 where
+    the mean's is above 0."""
+    described = getattr(subject.model, "columns", {})
+    if not described:
+        not_applicable("describes no columns")
+    for device in subject.devices:
+        given = subject.table(device).columns
+        for name, column in described.items():
+            for wanted in (name, column.over):
+                if wanted is not None and wanted not in given:
+                    fail(f"'{wanted}' is described and not given on '{device.name}'")
+            if column.over is not None and ((given[name] > 0) & (given[column.over] == 0)).any():
+                fail(f"'{name}' is above 0 where '{column.over}' is 0 on '{device.name}'")
+
+
 def runs_what_it_declares(subject: DeviceModelSubject) -> None:
     """Every operator of a kind in `runs` can be run on its device in at least one precision."""
     for device in subject.devices:
@@ -330,6 +346,7 @@ KIT: Kit[DeviceModelSubject] = Kit(
     (
         declares_constants_and_kinds,
         gives_a_cost_table,
+        describes_columns_that_it_gives,
         runs_what_it_declares,
         work_takes_time,
         more_work_is_never_faster,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from tradespace.costs.contract import CostTable
+from tradespace.costs.contract import Column, CostTable
 from tradespace.costs.roofline import Roofline
 from tradespace.plugins import registry
 from tradespace.targets import load_target, target_names
@@ -43,6 +43,7 @@ def test_an_honest_model_passes() -> None:
     assert report.passed, str(report)
     outcomes = {check.name: check.outcome for check in report.checks}
     assert outcomes.pop("copes_with_missing_precisions") == "not applicable"
+    assert outcomes.pop("describes_columns_that_it_gives") == "not applicable"
     assert set(outcomes.values()) == {"passed"} and len(outcomes) == 10
 
 
@@ -77,6 +78,10 @@ class Infinite(Array):
 
 class ReadsUndeclared(Array):
     constants: ClassVar[Mapping[str, str]] = {"rows": "1", "cols": "1"}
+
+
+class MeanOfNothing(Array):
+    columns: ClassVar[Mapping[str, Column]] = {"cycles": Column(over="layers")}
 
 
 class CannotConv(Array):
@@ -147,6 +152,7 @@ class NeedsInt8(Roofline):
 MUTANTS = {
     "declares_constants_and_kinds": (UnknownUnit, UnknownKind, NeedsArguments),
     "gives_a_cost_table": (ReturnsArray, WrongShape, Infinite, ReadsUndeclared),
+    "describes_columns_that_it_gives": (MeanOfNothing,),
     "runs_what_it_declares": (CannotConv,),
     "work_takes_time": (SilentlyFree,),
     "more_work_is_never_faster": (Shrinks,),

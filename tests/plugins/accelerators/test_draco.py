@@ -62,6 +62,18 @@ def test_layers_are_named_by_patterns_and_other_networks_can_be_grouped() -> Non
     assert other.facts["resolution"] == 96
 
 
+def test_a_batch_repeats_the_rows_and_reads_weights_once() -> None:
+    one, many = (load_workload({**CONVS, "batch": b, "groups": 2}, registry()) for b in (1, 10))
+    assert many.facts["macs"] == 10 * float(one.facts["macs"])
+    assert (many.operators.weights == one.operators.weights).all()
+    assert many.tokens == 10
+    cycles = [price({**CONVS, "batch": b, "groups": 2}, FREE)["cycles"][0] for b in (1, 10, 100_000)]
+    assert cycles[1] / cycles[0] == 10
+    assert cycles[2] / cycles[0] == 1e5
+    with pytest.raises(InputError, match="own type"):
+        load_workload({"type": "group-conv", "of": "gpt2", "batch": 2}, registry())
+
+
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
@@ -69,7 +81,7 @@ def test_layers_are_named_by_patterns_and_other_networks_can_be_grouped() -> Non
         ({"groups": 1.5}, InputError, "from 1 to"),
         ({"groups": {"12.pointwise": 4}}, UnknownName, "depthwise convolution"),
         ({"keep": ["convolution"]}, UnknownName, "conv"),
-        ({"keep": ["scan"]}, InputError, "leaves operators"),
+        ({"keep": ["scan"]}, InputError, "are kept"),
         ({"of": 7}, InputError, "'of'"),
         ({"resolutoin": 96}, UnknownName, "resolution"),
     ],
