@@ -83,7 +83,15 @@ def test_refusals(objectives: tuple[str, ...], constraints: tuple[str, ...], mes
     [
         ({"latency": np.ones(5)}, "every declared metric"),
         ({"latency": np.ones(4)}, r"shape \(5,\)"),
-        ({"latency": np.array([1, 2, np.nan, 4, 5]), "throughput": np.ones(5)}, "nan for design 2"),
+        (
+            {
+                "latency": np.array([1, 2, np.nan, 4, 5]),
+                "throughput": np.ones(5),
+                "memory.dgpu": np.ones(5),
+                "temperature": np.ones(5),
+            },
+            "nan for design 2",
+        ),
         (np.ones(5), "mapping from metric"),
     ],
 )
