@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     peak = time_kernel(FMAProbe(256), FMAProbe(256).inputs(8192, rng)).flops / 2
-    rows = []
+    rows: list[dict[str, Any]] = []
     for kind in (GroupConvFP32, GroupConvInt8):
         for group in GROUPS:
             kernel = kind(group, options.isa)
