@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from tradespace.targets.model import Device, Target
 
 Floats = NDArray[np.float64]
-PRECISIONS = ("fp32", "fp16")
-"""In what a device that knows nothing of flow graphs does their work: the fastest of these that it has."""
+FLOATS = ("fp32", "fp16")
+"""In what a device that knows nothing of flow graphs does their work: the fastest of these that it has, else whatever
+it computes in (an integer-only chip)."""
 UNLIMITED = 1e300
 _CONSTANTS = {
     "op_energy": "J or zero",
@@ -118,6 +119,8 @@ def places(graph: FlowGraph, target: Target, registry: Registry, year: float | N
 
 def refusal(work: Work, device: Device) -> str | None:
     """Why a device cannot do some work; None if it can."""
+    if device.of:
+        return f"{device.name} is made of other devices"
     if work.kind in device.runs:
         return None
     if "aggregate" not in device.runs or set(WORKS) & set(device.runs):
@@ -152,14 +155,17 @@ def _operation(work: Work, device: Device, registry: Registry, year: float | Non
     """(J, s) of one operation: by the device's own model, as work of its kind if it runs that, else as FLOP."""
     known = work.kind in device.runs
     model = registry.load("device_models", device.model)()
-    precisions = [registry.load("precisions", name) for name in PRECISIONS]
     row = _operator(work.kind if known else "aggregate", 1.0 if known else work.flop)
-    with foreign(f"device model '{device.model}'"):
-        table = model.table(row, _in(device, year), precisions).dense(1, len(precisions), device.model)
-    times = np.where(table.unsupported[0], np.inf, table.time[0])
-    best = int(np.argmin(times))
-    if not math.isfinite(times[best]):
-        rule = f"a device that runs '{row.kind[0]}' does so in {' or '.join(PRECISIONS)}"
+    for names in (FLOATS, registry.names("precisions")):
+        precisions = [registry.load("precisions", name) for name in names]
+        with foreign(f"device model '{device.model}'"):
+            table = model.table(row, _in(device, year), precisions).dense(1, len(precisions), device.model)
+        times = np.where(table.unsupported[0], np.inf, table.time[0])
+        best = int(np.argmin(times))
+        if math.isfinite(times[best]):
+            break
+    else:
+        rule = f"a device that runs '{row.kind[0]}' does so in some precision"
         raise PluginError(rule, where=f"device {device.name}")
     second = float(times[best])
     if table.energy is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -399,6 +401,12 @@ def test_bad_targets_and_options_are_refused() -> None:
     none = {"box": {"model": "flow-node", "memory": "edge", "op_energy": "1 J", "op_time": "1 ms", "runs": ["select"]}}
     with pytest.raises(ProblemError, match="box runs neither 'reconstruct'"):
         price(graph(), target={**FARM, "devices": none})
+
+
+def test_the_example_of_the_page_is_priced() -> None:
+    page = (Path(__file__).parents[3] / "docs/flow.md").read_text(encoding="utf-8")
+    (example,) = yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]).values()
+    assert 0 < price(example, target="h100")["power"] < 100
 
 
 def test_places_that_a_target_has_not_are_one() -> None:

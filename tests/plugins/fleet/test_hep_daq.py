@@ -271,7 +271,7 @@ def test_other_worlds_meet_this_one() -> None:
         evaluator = bind(Setting(workload, "cms-daq"), names).evaluator
         prices = evaluator.price(evaluator.repair(evaluator.space.parse({})))
         assert 0 < prices["latency"][0] < 60
-    for target in ("h100", "laptop"):
+    for target in ("h100", "laptop", "stm32h743"):  # the last computes in integers only
         assert price(cms(), target=target)["units"] > 1
 
 
