@@ -27,8 +27,9 @@ class TinyNASOptions:
     share: of the budget that stage 1 may spend. keep: spaces that stage 2 begins with, 0 takes 8 for one objective and
     an eighth of them for several. end: spaces it ends with, 0 takes 1 for one objective and all kept ones for several
     (keep=1 is the paper). top: share of a space's survivors whose mean decides (the paper: 1).
-    population, parents, crossover, rate: of stage 2 (appendix D). wander: share of children moved to
-    another kept space.
+    population, parents: of stage 2 (appendix D). crossover, rate: share of children with two parents, chance of each
+    entry to change; 0 takes 1 / entries. The paper has 0.5 and 0.1: with dozens of entries that changes several at once
+    and ends lower on two boards (ours). wander: share of children moved to another kept space.
     children: bred for each one proposed, 1 trusts no model."""
 
     outer: Any = None
@@ -38,8 +39,8 @@ class TinyNASOptions:
     top: float = 1.0
     population: int = 100
     parents: int = 20
-    crossover: float = 0.5
-    rate: float = 0.1
+    crossover: float = 0.25
+    rate: float = 0.0
     wander: float = 0.1
     children: int = 8
 
