@@ -42,6 +42,8 @@ METRICS = (
     Metric("accelerators", "1", "min", "in use"),
     Metric("replicas", "1", "max", "data-parallel width"),
 )
+WIDEST = 64
+"""Widest tensor-parallel group and largest micro-batch that are offered unasked."""
 ENERGY = Metric("energy", "J", "min", "accelerators in use, idle power included, in one step")
 
 
@@ -96,14 +98,14 @@ class TrainingEvaluator:
     @cached_property
     def space(self) -> Space:
         sites, most = self.tables.sites, min(self.options.max_stages, self.job.layers)
-        widest, experts = int(sites.node.max()), self.job.experts
-        wide = tuple(2**k for k in range(experts.bit_length()))
+        tensor = sorted({width for node in sites.node.tolist() for width in divisors(node, WIDEST)})
+        micro = self.options.micro_batches or divisors(self.job.global_batch, WIDEST)
         return Space(
             Integer("stages", 0, most, length=len(sites), entries=sites.names),
             Composition("layers", self.job.layers, len(sites), entries=sites.names),
-            Choice("tensor", tuple(2**k for k in range(widest.bit_length()))),
-            *((Choice("expert", wide),) if experts else ()),
-            Choice("micro_batch", self.options.micro_batches),
+            Choice("tensor", tuple(tensor)),
+            *((Choice("expert", divisors(self.job.experts, 4096)),) if self.job.experts else ()),
+            Choice("micro_batch", micro),
             Choice("overlap", ("on", "off")),
             Choice("recompute", RECOMPUTE),
             Choice("chunks", self.options.chunks),
@@ -136,11 +138,12 @@ class TrainingEvaluator:
     def layout(self, designs: Designs) -> Layout:
         """Designs as numbers."""
         space = self.space
-        tensor, micro, chunks = (
+        tensor, micro, chunks, expert = (
             np.array(space[name].options, np.int64)[designs[name]]  # type: ignore[attr-defined]
-            for name in ("tensor", "micro_batch", "chunks")
+            if name in space
+            else np.ones(len(designs), np.int64)
+            for name in ("tensor", "micro_batch", "chunks", "expert")
         )
-        expert = 2 ** designs["expert"].astype(np.int64) if "expert" in space else np.ones_like(tensor)
         return Layout(
             designs["stages"].astype(np.int64),
             designs["layers"].astype(np.int64),
@@ -283,6 +286,11 @@ class TrainingEvaluator:
             devices=devices,
             substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
         )
+
+
+def divisors(number: int, most: int) -> tuple[int, ...]:
+    """Divisors up to ``most``, ascending: widths that leave no remainder."""
+    return tuple(d for d in range(1, min(number, most) + 1) if number % d == 0)
 
 
 def _rest(x: Layout) -> tuple[Any, ...]:

@@ -33,7 +33,7 @@ class TrainingOptions:
         gradients: format in which gradients are exchanged and kept; the job's precision unless said.
         sequence_parallel: norms and additions are split over the tensor-parallel group.
         efficiency: share of the peak that devices attain whose target does not say (0.5: a substitute).
-        micro_batches, chunks: to choose between.
+        micro_batches: to choose between; None: the divisors of the global batch up to 64. chunks: likewise.
         max_stages: of one cluster.
     """
 
@@ -44,7 +44,7 @@ class TrainingOptions:
     gradients: str = "fp16"
     sequence_parallel: bool = True
     efficiency: float = 0.5
-    micro_batches: tuple[int, ...] = (1, 2, 4, 8, 16)
+    micro_batches: tuple[int, ...] | None = None
     chunks: tuple[int, ...] = (1, 2, 4)
     max_stages: int = 8
 
