@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import ChainTerm, Scores, Structure
+from tradespace.search.chain_model import ChainModel, chain_model, front_span
 from tradespace.search.contract import SearchView
 from tradespace.search.labels import Limit, limits_of, transition_limit
 from tradespace_optimizers.chain_designs import designs_of
-from tradespace_optimizers.chain_model import ChainModel, chain_model, front_span
 from tradespace_optimizers.schedule_epsilon import TaskJob, task_job
 from tradespace_optimizers.zones import Point, Solver, Zones
 

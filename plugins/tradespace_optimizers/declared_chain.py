@@ -17,7 +17,9 @@ from tradespace.problem import Scores
 from tradespace.search.archive import concat_scores
 from tradespace.search.contract import SearchView
 from tradespace.search.labels import chain_of_terms, label_front, limits_of
+from tradespace_optimizers.chain_epsilon import EpsilonOptions
 from tradespace_optimizers.chain_exact import ChainExact, ChainExactOptions
+from tradespace_optimizers.chain_milp import MILP
 from tradespace_optimizers.learned_chain_front import open_limits, searched
 from tradespace_optimizers.learned_chain_model import Entries
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
@@ -26,6 +28,7 @@ from tradespace_optimizers.spread import thinned
 Rng = np.random.Generator
 
 _PATIENCE = 4  # times the labels of about a second
+_RESOLUTION, _SECONDS = 0.001, 20.0  # of branch and bound
 _ENOUGH = 100_000  # designs of a front without a budget
 
 
@@ -33,7 +36,7 @@ class DeclaredChain:
     """Solves when it is built. Every objective needs an exact term, and the chain's variables are the whole space."""
 
     def __init__(self, view: SearchView) -> None:
-        self._ends, self._queue, self.note = _linked(view) if _linked_to(view) else _solved(view)
+        self._ends, self._queue, self.note = _begun(view)
         self._view, self._pgsam = view, PGSAM(replace(view, structure=None), PGSAMOptions())
         self._told: list[tuple[Designs, Scores]] = []
 
@@ -61,8 +64,23 @@ class DeclaredChain:
             self._told = []
 
 
-def _linked_to(view: SearchView) -> bool:
-    return view.structure is not None and view.structure.links is not None
+def _begun(view: SearchView) -> tuple[bool, Designs, str]:
+    """As `_solved`, by what the structure asks for."""
+    structure = view.structure
+    assert structure is not None
+    if len(view.objectives) == 1 and len(structure.groups(view.objectives[0])) > 1:
+        ends, designs, note = _largest(view)
+        if len(designs):
+            return ends, designs, note
+    return _solved(view) if structure.links is None else _linked(view)
+
+
+def _largest(view: SearchView) -> tuple[bool, Designs, str]:
+    """One objective that is the largest of several sums: branch and bound, within a thousandth of its range."""
+    solver = MILP(view, EpsilonOptions(resolution=_RESOLUTION, seconds=_SECONDS))
+    designs = solver.ask(1, np.random.default_rng(0))
+    note = solver.note
+    return "at least" not in note and "left open" not in note, view.repair(designs), note
 
 
 def _linked(view: SearchView) -> tuple[bool, Designs, str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.search.indicators import EXACT_OBJECTIVES, hypervolume, term_of
-from tradespace.search.labels import Limit, chain_of, chain_of_terms, label_front, limits_of
+from tradespace.search.labels import Limit, chain_of, chain_of_terms, label_front, limits_of, transition_limit
 from tradespace.search.supports import Supports, directions, priced_terms, supports, upper_volume
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ _LIMITS = 4
 _DIRECTIONS = {1: 1, 2: 48, 3: 20}  # steps of the weights, by objectives
 _ASCENT, _LEAST = 400, 40  # subgradient steps: shared by the weights, and of each
 _CELLS = 20_000  # entries times states squared from which half as many steps take a second
+_NODES, _SECONDS = 3000, 30.0  # of branch and bound; nodes run out first, so that a bound is the same anywhere
+_TOLERANCE = 1e-5  # of a solver's bound
 _COARSE = 3.0  # a limit may be rounded more than an objective
 
 
@@ -77,7 +79,8 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
     if volume < (1.0 - _WORTH) * bound:
         tighter = max(_supported(structure, names, [limit for _, limit in limits], minimised, sets, box), volume)
         if tighter < bound:
-            bound, method = tighter, f"{method}, cut by Lagrangian supports"
+            how = "Lagrangian supports" if len(names) > 1 else "Lagrangian supports and branch and bound"
+            bound, method = tighter, f"{method}, cut by {how}"
     return Gap(bound, 1.0 - volume / bound, method, epsilon) if bound > 0.0 else None
 
 
@@ -109,9 +112,30 @@ def _supported(
         groups, limits, scale, weights, known, steps=_ASCENT // len(weights) + _LEAST, links=structure.links
     )
     if len(names) == 1:
-        return hypervolume(found.bounds[:, None] * scale, box)
+        least = np.maximum(found.bounds[:, None] * scale, _integer_bound(structure, names[0], limits))
+        return hypervolume(least, box)
     sets = [*sets, *_priced_sets(structure, groups, limits, scale, found, known, box)]
     return upper_volume([box.normalise(np.concatenate([known, rows])) for rows in sets], found, box.ideal / scale)
+
+
+def _integer_bound(structure: Structure, name: str, limits: list[Limit]) -> float:
+    """What no design is below, from HiGHS' branch and bound on the whole chain, for one objective."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # takes as long to import as all of the search
+
+    from tradespace.search.chain_model import chain_model
+
+    every = [*limits, *transition_limit(structure).values()]
+    model = chain_model([structure.groups(name)], every)
+    kinds = np.ones(model.variables)
+    kinds[model.variables - model.maxima :] = 0
+    top = np.where(kinds > 0, 1.0, np.inf)
+    rules = [LinearConstraint(model.equal, model.right, model.right)]
+    rules += [LinearConstraint(model.limits, -np.inf, model.caps)] if len(model.caps) else []
+    cost = model.objectives.toarray()[0] / model.highest[0]
+    options = {"node_limit": _NODES, "time_limit": _SECONDS, "mip_rel_gap": 0.0}
+    result = milp(cost, integrality=kinds, bounds=Bounds(0.0, top), constraints=rules, options=options)
+    bound = getattr(result, "mip_dual_bound", None)
+    return -np.inf if bound is None else float(bound - _TOLERANCE * abs(bound)) * model.highest[0]
 
 
 def _priced_sets(

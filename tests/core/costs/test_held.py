@@ -58,8 +58,15 @@ class Skipping(RandomChain):
         return lifted(dataclasses.replace(plain, terms=terms, maxima=maxima), edges)
 
 
-@pytest.mark.parametrize("edges", [((0, 2), (2, 4)), ((0, 2), (0, 4)), ((1, 4),), ((0, 3), (3, 5))])
-@pytest.mark.parametrize(("worst", "limited"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("edges", "worst", "limited"),
+    [
+        (((0, 2), (2, 4)), False, False),
+        (((0, 2), (0, 4)), True, False),
+        (((1, 4),), False, True),
+        (((0, 3), (3, 5)), False, False),
+    ],
+)
 def test_residual_graphs_have_the_exhaustive_front(edges: Any, worst: bool, limited: bool) -> None:
     evaluator = Skipping(len(edges) + edges[0][1], edges, n=6, limited=limited, worst=worst)
     goals = ["cost0", "cost1"]

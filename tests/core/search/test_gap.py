@@ -119,3 +119,15 @@ def test_the_largest_of_sums_alone_is_bounded_by_multipliers() -> None:
     box = reference_box(front.problem)
     mean, _ = bound_set(front.problem, chain.structure(), ("latency",), front.minimised, box)
     assert hypervolume(exact.minimised, box) <= front.gap.hypervolume_bound <= hypervolume(mean, box) + 1e-12
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_largest_sum_is_proved_by_branch_and_bound(seed: int) -> None:
+    """The period of a pipeline alone: found and certified, where multipliers leave a duality gap."""
+    evaluator = Chain(seed, 6, p=2, kind="bottleneck")
+    _, scores = everything(Problem.of(evaluator, ["latency"]))
+    front = search(evaluator, ["latency"], evaluations=1000)
+    assert front.minimised.min() == pytest.approx(scores.objectives.min(), rel=1e-3)
+    assert front.gap is not None and front.gap.gap < 2e-3
+    poor = search(evaluator, ["latency"], optimizer="random", evaluations=20)
+    assert poor.gap is not None and poor.gap.gap >= 1 - poor.hypervolume / front.hypervolume - 1e-9

@@ -159,3 +159,15 @@ def test_states_that_are_not_allowed_are_never_taken(optimizer: str) -> None:
     front = search(evaluator, ["cost0", "cost1"], optimizer=optimizer)
     assert front.note == "exact" and front.evaluations == len(front)
     assert np.array_equal(np.unique(front.minimised, axis=0), brute_front(scores.objectives[scores.feasible]))
+
+
+def test_budgets_of_time_and_memory_report_what_they_cost() -> None:
+    exact = search(Chain(1, 24), GOALS, optimizer="chain_exact")
+    for options in ({"megabytes": 0.5}, {"seconds": 0.02}):
+        front = search(Chain(1, 24), GOALS, optimizer="chain_exact", options=options)
+        assert front.note.startswith("within a factor") and front.hypervolume <= exact.hypervolume
+        factor = float(front.note.removeprefix("within a factor ").split()[0])
+        near = (front.minimised[None] <= exact.minimised[:, None] * factor + 1e-12).all(axis=2).any(axis=1)
+        assert near.all()
+    with pytest.raises(ProblemError, match="at least 0"):
+        search(Chain(1, 8), GOALS, optimizer="chain_exact", options={"seconds": -1.0})

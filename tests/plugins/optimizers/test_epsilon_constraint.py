@@ -143,3 +143,12 @@ def test_a_solve_that_proved_nothing_is_counted() -> None:
 
 def test_options_are_plain_numbers() -> None:
     assert all(isinstance(f.default, int | float) for f in dataclasses.fields(EpsilonOptions))
+
+
+@pytest.mark.parametrize("name", solvers())
+def test_the_largest_of_several_sums_alone_is_least(name: str) -> None:
+    """A maximum is a whole number of quanta, which must not lose its price."""
+    evaluator = Chain(2, 6, p=2, kind="bottleneck")
+    _, scores = everything(Problem.of(evaluator, ["latency"]))
+    front = search(evaluator, ["latency"], optimizer=name, evaluations=10)
+    assert front.minimised.min() == pytest.approx(scores.objectives.min(), rel=0.005)
