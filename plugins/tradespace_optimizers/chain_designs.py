@@ -19,5 +19,5 @@ def designs_of(space: Space, structure: Structure, states: NDArray[np.intp]) -> 
             rest, part = np.divmod(rest, variable.width)
             columns[name] = (part[:, :, None] == np.arange(variable.width)).sum(axis=1)
         else:
-            rest, columns[name] = np.divmod(rest, len(variable.options))  # type: ignore[union-attr]
+            rest, columns[name] = np.divmod(rest, len(variable.options))  # type: ignore[attr-defined]
     return space.designs(columns)
