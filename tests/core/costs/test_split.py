@@ -10,6 +10,7 @@ import pytest
 from tradespace.errors import TradespaceError
 from tradespace.plugins import registry
 from tradespace.precisions import FP16
+from tradespace.problem import Prices
 from tradespace.settings import Setting, bind
 from tradespace.targets import load_target
 
@@ -31,7 +32,8 @@ def price(m: int, k: int, n: int, device: str = "both", **over: Any) -> dict[str
     setting = Setting({"type": "matmul", "m": m, "k": k, "n": n}, target, "tables", {"precisions": ["fp16"]})
     evaluator = bind(setting, registry()).evaluator
     found = evaluator.price(evaluator.space.parse({"placement": device}))
-    assert all(float(v[0]) <= 0 for v in found.violations.values())  # type: ignore[union-attr]
+    assert isinstance(found, Prices)
+    assert all(float(v[0]) <= 0 for v in found.violations.values())
     return {name: float(column[0]) for name, column in found.items()}
 
 

@@ -211,13 +211,23 @@ def _setting(
 def _value(row: Row, priced: Priced) -> Any:
     kind, text = row.what
     if kind == "report":
-        return priced.report(text)
+        return _number(row, priced.report(text))
     expression = expressions.parse(text, priced.values, where=row.id)
     _check_unit(row, priced.units.get(expression.single or ""))
     value = float(expression(priced.values))
     if not math.isfinite(value):
         raise ProblemError("a metric of a row is finite", value=value, where=text)
     return value
+
+
+def _number(row: Row, shown: Any) -> Any:
+    """Values of open numbers are decided by name: "0.4" or "64 us" is compared with a published number as one."""
+    if not isinstance(shown, str) or not any(isinstance(value, float) for value in row.published):
+        return shown
+    try:
+        return row.scale.si(shown, row.id)
+    except TradespaceError:
+        return shown
 
 
 def _check_unit(row: Row, metric: str | None) -> None:

@@ -257,3 +257,9 @@ def test_a_unit_that_is_not_the_metrics_is_refused(one: One) -> None:
     assert (
         "a comparison is a plain number; got ms" in one(metric="latency", unit="ms", value=1, band=BAND, **over).reason
     )
+
+
+def test_the_value_of_an_open_number_is_compared_as_a_number(one: One) -> None:
+    setting = {"options": {"batch": {"choices": [1, 2]}}, "design": {"batch": "2"}}
+    assert one(report="design.batch", setting=setting, value=2.1, band={"plus_minus": 0.2}).verdict == "inside"
+    assert one(report="design.batch", setting=setting, value=1, band={"plus_minus": 0.2}).verdict == "outside"
