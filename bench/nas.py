@@ -1,6 +1,6 @@
 """Search of small networks: planner rate, the paper's spaces, evolution against random, measured NAS-Bench-201.
 
-What it prints: networks sized per second; mean multiply-adds of the networks that fit, for all 108 spaces of MCUNet on
+What it prints: networks sized per second; int8 convolutions timed, in place and not; mean multiply-adds of the networks that fit, for all 108 spaces of MCUNet on
 the STM32F746 (figure 3 gives four of them); a sign test of each search against random at the paper's budget;
 hypervolume reached with 5 % of a measured latency table read, over that of the whole table's front. About four minutes
 on two cores; ``--quick`` takes a fifth. Prints tables; ``--json`` prints one document.
@@ -14,11 +14,14 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tradespace.kernels import time_kernel
+from tradespace.kernels.convolution import ConvDirect, ConvIm2col, DepthwiseApart, DepthwiseInPlace, Shape
 from tradespace.plugins import registry
 from tradespace.search import search
 from tradespace.search.indicators import Box, hypervolume, nondominated
@@ -73,6 +76,24 @@ def spaces(own: Any, samples: int) -> list[dict[str, float]]:
                     "fits": float(fits.mean()),
                 }
             )
+    return rows
+
+
+def kernels(repetitions: int = 9) -> list[dict[str, float | str]]:
+    """The convolutions of one block of in2 (40 x 40, 96 channels, 7x7): median seconds, and bytes of maps and scratch."""
+    shape, rows = Shape(40, 96, 96, 7), []
+    for kernel, own in (
+        (DepthwiseApart(), shape),
+        (DepthwiseInPlace(), shape),
+        (ConvDirect(), replace(shape, kernel=3, outputs=16)),
+        (ConvIm2col(), replace(shape, kernel=3, outputs=16)),
+    ):
+        inputs = kernel.shaped(own, np.random.default_rng(0))
+        timing = time_kernel(kernel, inputs, repetitions=repetitions)
+        out = 0 if isinstance(kernel, DepthwiseInPlace) else own.side**2 * own.outputs
+        scratch = kernel.scratch(own).nbytes if isinstance(kernel, DepthwiseInPlace | ConvIm2col) else 0
+        memory = inputs["x"].nbytes + out + scratch
+        rows.append({"kernel": kernel.name, "seconds": timing.median, "bytes": float(memory)})
     return rows
 
 
@@ -131,6 +152,7 @@ def main() -> int:
     own = evaluator()
     report: dict[str, Any] = {
         "rate": rate(own, 20_000),
+        "kernels": kernels(),
         "spaces": spaces(own, 200 if arguments.quick else 1000),
         "proxy": best_proxies(own, seeds, EVALUATIONS),
     }
@@ -145,6 +167,11 @@ def show(report: dict[str, Any]) -> None:
     speed = report["rate"]
     print(f"sized: {speed['compiled']:,.0f} networks/s compiled, {speed['twin']:,.0f} by the readable twin", end="")
     print(", equal" if speed["agree"] else ", NOT EQUAL")
+    print("\none convolution of in2 on this machine (depthwise 7x7 over 96 channels; 3x3 to 16 channels)")
+    for row in report["kernels"]:
+        print(
+            f"  {row['kernel']:24} {row['seconds'] * 1e3:8.3f} ms  {row['bytes'] / 1024:7.1f} KiB of maps and scratch"
+        )
     ranked = sorted(report["spaces"], key=lambda row: -row["mean"])
     print("\nspaces of MCUNet on the STM32F746: mean multiply-adds (M) of the networks that fit")
     for row in ranked[:5]:
