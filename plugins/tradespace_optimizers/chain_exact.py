@@ -151,7 +151,7 @@ def _solve(
     exact = all(structure.exact(name) for name in objectives)  # what a lower bound thinks dominated need not be
     rows = np.flatnonzero(nondominated(values)) if exact else np.arange(len(values))
     rows = rows[spread_order(values[rows])]
-    merged = exact and priced and found.epsilon
+    merged = exact and found.epsilon and (priced or found.epsilon > _WORTH_SAYING)
     near = _reached(groups, list(limits.values()), values[rows], structure.links) if merged else None
     return _Solved(states[rows], found.epsilon, left, near)
 
