@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ class _Builder:
         if not devices:
             raise InputError("a target has at least one device", where=self.name, remedy="Add it under 'devices:'.")
         check_composites(devices, self.name)
+        devices = tuple(narrowed(device, devices) for device in devices)
         both = {device.name for device in devices} & set(memories)
         if both:
             raise InputError("devices and memories have different names", value=sorted(both), where=self.name)
@@ -286,6 +288,14 @@ def check_composites(devices: Sequence[Device], where: str) -> None:
                 raise InputError("a device is made of devices that are not made of others", value=name, where=here)
             if by_name[name].memory != device.memory:
                 raise InputError(f"its parts work in its memory '{device.memory}'", value=name, where=here)
+
+
+def narrowed(device: Device, devices: Sequence[Device]) -> Device:
+    """A composite device runs no kind that none of its parts runs."""
+    if not device.of:
+        return device
+    able = {kind for part in devices if part.name in device.of for kind in part.runs}
+    return replace(device, runs=tuple(kind for kind in device.runs if kind in able))
 
 
 def _needs(key: str, spec: Number) -> str:

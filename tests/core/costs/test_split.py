@@ -137,6 +137,11 @@ def test_only_composites_have_parts() -> None:
         load_target({**TWO, "memories": memories, "devices": apart, "links": links}, registry())
 
 
+def test_it_runs_what_some_part_runs() -> None:
+    devices = {**TWO["devices"], "slow": {**TWO["devices"]["slow"], "runs": ["matmul", "norm"]}}
+    assert load_target({**TWO, "devices": devices}, registry()).device("both").runs == ("matmul", "norm")
+
+
 def test_prices_do_not_depend_on_the_batch() -> None:
     setting = Setting("llama-3.2-1b", "snapdragon-8-gen-3", "tables", {"precisions": ["int4"]})
     evaluator = bind(setting, registry()).evaluator
