@@ -87,7 +87,7 @@ def test_its_names_stand_beside_the_built_in_ones(site: Path, kind: str, name: s
 def test_it_passes_the_kits(site: Path) -> None:
     found = document(site, "check", "acme-tradespace")
     assert found["passed"] and len(found["kits"]) == 7
-    assert sum(len(kit["checks"]) for kit in found["kits"]) == 61
+    assert sum(len(kit["checks"]) for kit in found["kits"]) == 62
     assert {kit["kit"] for kit in found["kits"]} == {
         "plugin kit", "registration kit", "device model kit", "optimizer kit", "target kit", "workload kit",
     }  # fmt: skip
