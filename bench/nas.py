@@ -4,7 +4,7 @@ What it prints: networks sized per second; int8 convolutions timed, in place and
 that fit, for all 108 spaces of MCUNet on the STM32F746 (figure 3 gives four of them); a sign test of each search
 against random at the paper's budget; hypervolume reached with 5 % of a measured latency table read, over that of the
 whole table's front. The searches' defaults were tuned on the same proxy and board (tinynas: seeds 0 to 3); another
-board (STM32F412) was only looked at afterwards. About four minutes on two cores; ``--quick`` takes a fifth. Prints
+boards were only looked at afterwards (F412 equal, H743 below nas_evolution). About four minutes on two cores; ``--quick`` takes a fifth. Prints
 tables; ``--json`` prints one document.
 """
 
@@ -83,7 +83,8 @@ def spaces(own: Any, samples: int) -> list[dict[str, float]]:
 
 def kernels(repetitions: int = 9) -> list[dict[str, float | str]]:
     """The convolutions of one block of in2 (40 x 40, 96 channels, 7x7): median seconds, bytes of maps and scratch."""
-    shape, rows = Shape(40, 96, 96, 7), []
+    rows: list[dict[str, float | str]] = []
+    shape = Shape(40, 96, 96, 7)
     for kernel, own in (
         (DepthwiseApart(), shape),
         (DepthwiseInPlace(), shape),
