@@ -31,6 +31,7 @@ _WORK = {1: 6e7, 2: 6e7, 3: 6e7, 4: 2.6e6, 5: 4e5}  # candidates compared in abo
 _FEWER = 2e5
 _BISECTIONS = 20
 _FEWEST = 20
+_OVERHEAD = 1000  # labels that take as long as an entry without any
 _ALL = 2**62
 _CODES = 2.0**62
 _HUGE = 1e290
@@ -211,10 +212,13 @@ def label_front(
     labels, widest, slack = begin, 0.0, 0.0
     pools: list[Array] = []
     stages: list[tuple[NDArray[np.integer], NDArray[np.integer]]] = []
-    clock = time.perf_counter()
+    clock = 0.0
     for i in range(n):
+        if i == 2:
+            clock = time.perf_counter()  # from here on: what came before may have waited for a compiler
+        if i > 2:
+            step = replace(step, budget=_affordable(step.budget, clock, seconds, i - 2, n - 2, pools))
         if i:
-            step = replace(step, budget=_affordable(step.budget, clock, seconds, i, n, pools))
             reached = _cross(chain, i, pools, links[i - 1], harmless[i - 1])
             labels = [reached[h] for h in links[i - 1][1].tolist()]
         own = step if i else replace(step, budget=_ALL, width=0.0)
@@ -234,7 +238,7 @@ def _affordable(budget: int, start: float, seconds: float, done: int, n: int, po
     if seconds == np.inf:
         return budget
     spent, most = time.perf_counter() - start, max(map(len, pools))
-    each = spent / (done * max(most, 1))  # s of an entry per label, from above: earlier entries had fewer
+    each = spent / (done * max(most, _OVERHEAD))  # s of an entry per label, from above: earlier entries had fewer
     fits = max(seconds - spent, 0.0) / ((n - done) * max(each, 1e-12))
     return int(np.clip(min(budget, 2 * fits), _FEWEST, budget))
 
