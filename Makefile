@@ -47,6 +47,8 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/optimizers.py
 	@$(BIN)/python bench/nas.py --quick
 	@$(BIN)/python bench/tmac.py
+	@$(BIN)/python bench/group_conv.py
+	@$(BIN)/python bench/hep_daq.py
 	@$(BIN)/python bench/kernels.py
 	@$(BIN)/python bench/exporters.py
 	@$(BIN)/python bench/llama_cpp.py
