@@ -119,10 +119,6 @@ class TrainingEvaluator:
         return (*kept, ENERGY) if (sites.idle + sites.dynamic > 0).all() else kept
 
     @property
-    def default_names(self) -> tuple[str, ...]:
-        return tuple(m.name for m in self.metrics)
-
-    @property
     def substitutes(self) -> tuple[Sourced, ...]:
         """Of the numbers read here; the efficiency of plain devices is one."""
         read = ("peak", "nodes", "accelerators", "efficiency", "fabric", "network", "capacity", "bandwidth", "power")
