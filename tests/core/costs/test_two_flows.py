@@ -17,7 +17,9 @@ def test_the_closed_form_is_the_event_loop() -> None:
         channel = float(rng.uniform(0.2, 4.0))
         table = TaskTable(2, (), (Resource("a"), Resource("b")), demand=demand, channel=channel)
         finish = events(table, time, [0, 1]).finish.max()
-        assert together(time[0], time[1], demand[0] * time[0], demand[1] * time[1], channel) == pytest.approx(finish, rel=1e-12)
+        assert together(time[0], time[1], demand[0] * time[0], demand[1] * time[1], channel) == pytest.approx(
+            finish, rel=1e-12
+        )
 
 
 def test_known_answers() -> None:

@@ -107,7 +107,7 @@ def test_a_search_finds_the_publications_own_decision_or_a_better_one() -> None:
     paper = Problem.of(evaluator, objectives).score(evaluator.space.parse(own)).objectives[0]
     front = search(evaluator, list(objectives), evaluations=2000, registry=registry())
     assert (front.scores.objectives <= paper * (1 + 1e-9)).all(axis=1).any()
-    with pytest.raises(ProblemError, match="Did you mean .threads"):
+    with pytest.raises(ProblemError, match=r"Did you mean .threads"):
         bind(
             Setting("llama-2-7b", {"extends": "surface-book-3", f"{CPU}.thraeds.choices": [1, 2]}, "tables"), registry()
         )

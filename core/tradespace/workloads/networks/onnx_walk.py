@@ -308,8 +308,8 @@ def _work(
         builder.emit(name, label, "embedding", inputs, outputs, flop=9 * part, part=part)
     else:
         what = "where" if what == "where" and len(inputs) == 3 else what
-        window = prod(attribute(node, "kernel_shape", [1])) if "pool" in what else 1.0
-        builder.general(name, label, what, inputs, outputs, window=float(window), weights=SCALES.get(node.op_type))
+        pooled = prod(attribute(node, "kernel_shape", [1])) if "pool" in what else 1.0
+        builder.general(name, label, what, inputs, outputs, window=float(pooled), weights=SCALES.get(node.op_type))
 
 
 def _control(walk: Walk, node: Any, twin: Any, inputs: list[Value | None], values: Values, info: Info) -> None:

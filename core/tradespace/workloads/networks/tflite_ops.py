@@ -51,8 +51,8 @@ def add_operator(
         builder.emit(name, kind, "elementwise", (), outputs)
         return
     what = REDUCTIONS.get(kind, what)
-    window = _window(table) if kind.endswith("POOL_2D") else 1.0
-    builder.general(name, kind, what, inputs, outputs, window=window, extra=fused * written)
+    pooled = _window(table) if kind.endswith("POOL_2D") else 1.0
+    builder.general(name, kind, what, inputs, outputs, window=pooled, extra=fused * written)
 
 
 def _fused(kind: str, table: Any) -> float:
