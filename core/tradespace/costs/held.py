@@ -64,6 +64,22 @@ def lifted(structure: Structure, edges: tuple[Edge, ...]) -> Structure:
     )
 
 
+def remembered(links: NDArray[np.bool_], state: NDArray[np.int64], own: int) -> NDArray[np.int64]:
+    """The states with their memories of designs whose entries are in ``state`` (N, n), own states below ``own``.
+
+    Raises:
+        ValueError: a design that ``links`` (n - 1, S, S) do not allow.
+    """
+    out = np.array(state)
+    every = np.arange(links.shape[1])
+    for i in range(1, state.shape[1]):
+        may = links[i - 1][out[:, i - 1]] & (every[None, :] % own == state[:, i, None])
+        if not may.any(axis=1).all():
+            raise ValueError(f"entry {i} of design {int(np.argmin(may.any(axis=1)))}")
+        out[:, i] = may.argmax(axis=1)
+    return out
+
+
 def _held(n: int, edges: Sequence[Edge]) -> NDArray[np.intp]:
     """(n,) which entry is remembered at each; -1 for none."""
     held = np.full(n, -1)

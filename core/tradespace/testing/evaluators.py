@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace import units
-from tradespace.designs import Choice, Designs, Space
+from tradespace.costs.held import remembered
+from tradespace.designs import Choice, Composition, Designs, Space
 from tradespace.problem import ChainTerm, Metric, Prices, check_prices
 from tradespace.testing import problems
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
@@ -232,6 +233,11 @@ def structure_holds(subject: EvaluatorSubject) -> None:
         not_applicable("declares no structure")
     directions = {metric.name: metric.direction for metric in subject.evaluator.metrics}
     state, states = _states(subject, structure.variables)
+    if structure.links is not None:
+        try:
+            state, states = remembered(structure.links, state, states), structure.links.shape[1]
+        except ValueError as error:
+            fail(f"links forbid {error}, which the space allows")
     prices = subject.price(subject.designs)
     for name, term in structure.terms.items():
         if directions.get(name) != "min":
@@ -258,12 +264,15 @@ def _states(subject: EvaluatorSubject, names: Sequence[str]) -> tuple[Array, int
     state, states = np.zeros((len(subject.designs), 1), np.int64), 1
     for name in names:
         variable = subject.space[name]
-        if not isinstance(variable, Choice):
-            fail(f"structure variable '{name}' is no Choice")
         codes = subject.designs.columns[name].astype(np.int64)
+        if isinstance(variable, Composition):
+            codes = np.stack([np.repeat(np.arange(len(row)), row) for row in codes])
+        elif not isinstance(variable, Choice):
+            fail(f"structure variable '{name}' is no Choice and no Composition")
         if state.shape[1] not in (1, codes.shape[1]):
             fail(f"structure variables differ in length: {codes.shape[1]} and {state.shape[1]}")
-        state, states = state * len(variable.options) + codes, states * len(variable.options)
+        options = len(variable.options) if isinstance(variable, Choice) else variable.width
+        state, states = state * options + codes, states * options
     return state, states
 
 

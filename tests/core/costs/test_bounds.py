@@ -10,6 +10,7 @@ from tests.support.edge import awkward, diamond
 from tradespace.costs import thermal
 from tradespace.costs.bounds import tangent
 from tradespace.costs.evaluator import TablesEvaluator
+from tradespace.costs.held import remembered
 from tradespace.costs.tables import TablesFactory
 from tradespace.designs import Designs
 from tradespace.plugins import registry
@@ -64,6 +65,9 @@ def test_terms_hold_on_thousands_of_designs(factory: str, workload: str | None, 
     structure = evaluator.structure()
     assert structure is not None and {"latency", "energy", "loss", "memory"} <= set(structure.terms)
     state = states(evaluator, designs)
+    if structure.links is not None:
+        own = len(evaluator.binding.target.devices) * len(evaluator.binding.precisions)
+        state = remembered(structure.links, state, own)
     exact = 0
     for name, term in structure.terms.items():
         total, scale = sums(term, state), np.abs(prices[name]).max()
