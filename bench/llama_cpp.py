@@ -137,7 +137,8 @@ def exported(file: Path, kind: str, threads: int, target: Any, known: Registry) 
 def run_case(python: Path, kind: str, threads: int, given: str | None, repeats: int, known: Registry) -> Case:
     """Predict, run, predict again: other work on the machine slows probes and llama.cpp alike."""
     file = HOME / f"{kind}.gguf"
-    first = given or probed_target(threads, kind, known)
+    by_threads = {"extends": given, "devices.cpu.threads": threads} if given else None  # a calibrated target
+    first = by_threads or probed_target(threads, kind, known)
     words = exported(file, kind, threads, first, known)
     job = {"arguments": [words], "prompt": PROMPT, "generate": GENERATE, "repeats": repeats}
     (HOME / "run.json").write_text(json.dumps(job))
@@ -145,7 +146,7 @@ def run_case(python: Path, kind: str, threads: int, given: str | None, repeats: 
         measured = child(python, "run", str(HOME / "run.json"))[0]
     except subprocess.TimeoutExpired:
         measured = {"decode": [], "prefill": []}
-    targets = [first, given or probed_target(threads, kind, known)]
+    targets = [first, by_threads or probed_target(threads, kind, known)]
     rates = [predicted(file, kind, target, known) for target in targets]
     decode, prefill = ([rate[i] for rate in rates] for i in (0, 1))
     return Case(kind, threads, file.stat().st_size / 1e6, decode, prefill, measured)
