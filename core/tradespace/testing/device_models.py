@@ -291,7 +291,7 @@ def constants_are_used(subject: DeviceModelSubject) -> None:
 
 def _changes(subject: DeviceModelSubject, device: Device, name: str) -> bool:
     before = _columns(subject.table(device))
-    for factor in (2.0, 0.5, 64.0, 1 / 64):
+    for factor in (2.0, 0.5, 64.0, 1 / 64, 1e6, 1e-6):
         after = _columns(subject.table(_scaled(device, name, factor)))
         if any(not np.array_equal(before[key], after[key]) for key in before):
             return True
