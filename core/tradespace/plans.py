@@ -7,10 +7,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradespace import units
 from tradespace.errors import InputError
+
+if TYPE_CHECKING:
+    from tradespace.designs import Designs
+    from tradespace.problem import Evaluator, Prices
 
 FORMAT = "tradespace plan 1"
 _KEYS = ("format", "id", "workload", "target", "evaluator", "options", "design", "values", "substitutes")
@@ -151,3 +155,23 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     return value if value is None or isinstance(value, bool | int | str | float) else str(value)
+
+
+def plan_of_prices(
+    evaluator: Evaluator, design: Designs, prices: Prices, setting: tuple[str, str, str], given: Mapping[str, Any]
+) -> Plan:
+    """The first design as a plan without rows. ``setting``: names of workload, target and evaluator; ``given``: its
+    options as the user wrote them."""
+    workload, target, name = setting
+    return Plan(
+        id=design.ids[0],
+        design=design.show(0),
+        values={metric: float(column[0]) for metric, column in prices.columns.items()},
+        units={metric.name: metric.unit for metric in evaluator.metrics},
+        violations={rule: float(column[0]) for rule, column in prices.violations.items()},
+        workload=workload,
+        target=target,
+        evaluator=name,
+        options=dict(given),
+        substitutes=tuple(f"{s.path}: {s.source}" for s in getattr(evaluator, "substitutes", ())),
+    )

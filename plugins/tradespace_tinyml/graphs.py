@@ -16,7 +16,7 @@ import numpy as np
 from tradespace.costs.memory_planner import Buffer, Order, buffers_of, plan
 from tradespace.costs.memory_planner_graph import Steps, depthwise, steps_of
 from tradespace.designs import Choice, Designs, Space
-from tradespace.plans import Plan, PlanRow
+from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.problem import Metric, Prices
 from tradespace.targets.model import Device, Sourced, Target
 from tradespace.workloads.operators import OperatorGraph
@@ -144,16 +144,5 @@ class GraphEvaluator:
             )
             for name, kind, macs, weights in zip(o.name, o.kind, o.macs * o.repeat, o.weights_resident, strict=True)
         )
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={name: float(column[0]) for name, column in prices.columns.items()},
-            units={metric.name: metric.unit for metric in self.metrics},
-            violations={name: float(column[0]) for name, column in prices.violations.items()},
-            workload=self.graph.name,
-            target=self.target.name,
-            evaluator="mcunet",
-            options=dict(self.given),
-            rows=rows,
-            substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
-        )
+        plan = plan_of_prices(self, design, prices, (self.graph.name, self.target.name, "mcunet"), self.given)
+        return replace(plan, rows=rows)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tradespace.costs.memory_planner import ORDERS, Order
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import ProblemError, UnknownName
-from tradespace.plans import Plan, PlanRow
+from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Device, Sourced, Target
@@ -178,19 +178,8 @@ class MCUNetEvaluator:
         """The network block by block."""
         prices = self.price(design.take(slice(0, 1)))
         net = self.nets.network(design, 0)
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={name: float(column[0]) for name, column in prices.columns.items()},
-            units={metric.name: metric.unit for metric in self.metrics},
-            violations={name: float(column[0]) for name, column in prices.violations.items()},
-            workload=self.nets.name,
-            target=self.target.name,
-            evaluator="mcunet",
-            options=dict(self.given),
-            rows=_rows_of(net, rates(self.device)[str(design.show(0)["library"])]),
-            substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
-        )
+        plan = plan_of_prices(self, design, prices, (self.nets.name, self.target.name, "mcunet"), self.given)
+        return replace(plan, rows=_rows_of(net, rates(self.device)[str(design.show(0)["library"])]))
 
 
 def _metrics(device: Device) -> tuple[Metric, ...]:

@@ -9,7 +9,7 @@ to speed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from tradespace.costs.training_memory import RECOMPUTE
 from tradespace.costs.training_sites import Layout, Rules
 from tradespace.designs import Choice, Composition, Designs, Integer, Space
 from tradespace.errors import InputError, ProblemError
-from tradespace.plans import Plan, PlanRow
+from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Sourced, Target
@@ -269,19 +269,8 @@ class TrainingEvaluator:
             )
             for i, name in enumerate(self.tables.sites.names)
         )
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={name: float(column[0]) for name, column in prices.columns.items()},
-            units={metric.name: metric.unit for metric in self.metrics},
-            violations={name: float(column[0]) for name, column in prices.violations.items()},
-            workload=self.job.name,
-            target=self.target.name,
-            evaluator="training",
-            options=dict(self.given),
-            devices=devices,
-            substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
-        )
+        plan = plan_of_prices(self, design, prices, (self.job.name, self.target.name, "training"), self.given)
+        return replace(plan, devices=devices)
 
 
 def divisors(number: int, most: int) -> tuple[int, ...]:
