@@ -49,6 +49,7 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/tmac.py
 	@$(BIN)/python bench/group_conv.py
 	@$(BIN)/python bench/hep_daq.py
+	@$(BIN)/python -m bench.row_split
 	@$(BIN)/python bench/kernels.py
 	@$(BIN)/python bench/exporters.py
 	@$(BIN)/python bench/llama_cpp.py

@@ -1,0 +1,12 @@
+"""Neuromorphic chips: networks of spikes, priced by the activity they have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradespace.hookspecs import hookimpl
+
+
+@hookimpl
+def tradespace_catalogue() -> str:
+    return str(Path(__file__).parent / "catalogue")
