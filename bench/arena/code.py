@@ -13,6 +13,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from bench.arena.cells import ablations
 from bench.arena.peers import PEERS
 
 _FOLLOWED = ("tradespace_optimizers.", "tradespace.search.", "tradespace.costs.labels", "tradespace.costs.sweep")
@@ -31,6 +32,7 @@ def code_of(optimizer: str) -> str:
 
         cls: Any = registry().load("optimizers", name)
         roots = [cls.__module__]
+        h.update(repr(ablations().get(optimizer, "")).encode() if optimizer.startswith("pgsam no ") else b"")
     for module in sorted(_closure(tuple(roots))):
         h.update(f"{module} {_plain(module)}".encode())
     if optimizer in PEERS or any(word in name for word in ("auto", "nsga", "optuna", "moea")):

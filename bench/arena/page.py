@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from bench.arena import analysis
 from bench.arena.appendix import ablations, trials
-from bench.arena.cells import AGAIN, BUDGETS, FEW, LONG, SLOW
+from bench.arena.cells import BUDGETS, FEW, HUGE, LONG, SLOW
 from bench.arena.curves import curves
 from bench.arena.instances import Line
 from bench.arena.peers import PEERS
@@ -272,7 +272,7 @@ def _ran(results: Sequence[Result], line: Line) -> str:
         "## What was run\n\nOptimizers whose course does not depend on the budget (random, local search, pymoo's nsga2,"
         " nsga3, sms_emoa, age_moea2) ran once with the longest one, which holds the shorter. Planned up to 10,000"
         f" evaluations: 20 seeds, {FEW} of what takes more than {LONG:g} s a run, 10 of age_moea2, rvea and pgsam"
-        f" declared, 3 of moead. 50,000 evaluations: one seed, three on {', '.join(AGAIN)}. By the clock: one run at a"
+        f" declared, 3 of moead. 50,000 evaluations: three seeds on {', '.join(HUGE)}. By the clock: one run at a"
         " time on a quiet machine, with everything imported and compiled before. What is missing had not finished."
     )
     return head + "\n\n" + "\n".join(lines)

@@ -15,6 +15,10 @@ from tradespace.search.indicators import nondominated
 Array = NDArray[np.float64]
 
 
+_TOGETHER = 20_000
+"""Rows that wait to be merged into a front: thousands of small merges would take longer than some searches."""
+
+
 class Spent(Exception):
     """The budget of a run is used up."""
 
@@ -61,17 +65,24 @@ class Record:
     def archives(self, checkpoints: list[int]) -> dict[int, Array]:
         """The non-dominated feasible objectives after each checkpoint that was reached, and at the end (key -1): what
         a run would have that was cut off there, in the middle of a batch if need be."""
-        m = len(self.problem.objectives)
-        front, out, before = np.empty((0, m)), {}, 0
-        ends = sorted(c for c in checkpoints if c <= self.total)
+        front, out, before = np.empty((0, len(self.problem.objectives))), {}, 0
+        ends = sorted({c for c in checkpoints if c <= self.total})
+        waiting: list[Array] = []
+
+        def merged() -> Array:
+            every = np.concatenate([front, *waiting])
+            waiting.clear()
+            return np.asarray(every[nondominated(every)])
+
         for count, (objectives, feasible) in zip(self.counts, self.batches, strict=True):
             low = 0
-            for end in [e for e in ends if before < e <= count] + [count]:
-                high = end - before
-                both = np.concatenate([front, objectives[low:high][feasible[low:high]]])
-                front, low = both[nondominated(both)], high
-                if end in ends:
-                    out[end] = front
+            for end in [e for e in ends if before < e <= count]:
+                waiting.append(objectives[low : end - before][feasible[low : end - before]])
+                out[end] = front = merged()
+                low = end - before
+            waiting.append(objectives[low:][feasible[low:]])
+            if sum(map(len, waiting)) > _TOGETHER:
+                front = merged()
             before = count
-        out[-1] = front
+        out[-1] = merged()
         return out

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench.arena.cells import CHECKPOINTS, FEW, LONG, Cell
+from bench.arena.cells import CHECKPOINTS, FEW, LONG, Cell, ablations
 from bench.arena.code import code_of, prices_of
 from bench.arena.instances import Instance, all_instances
 from bench.arena.peers import PEERS, run_peer
@@ -40,7 +41,8 @@ class Bounds:
 @dataclass(frozen=True)
 class Result:
     """``volumes``: normalised hypervolume by checkpoint (-1: the end), or the least objective where there is only
-    one. ``note``: what the optimizer said. ``code``, ``prices``: digests of the optimizer and of the instance."""
+    one. ``note``: what the optimizer said. ``code``, ``prices``: digests of the optimizer and of the instance.
+    ``seconds`` by the wall, ``cpu`` of the core."""
 
     cell: Cell
     volumes: Mapping[int, float]
@@ -51,6 +53,7 @@ class Result:
     error: str = ""
     code: str = ""
     prices: str = ""
+    cpu: float = 0.0
 
     def line(self) -> str:
         document = asdict(self) | {"key": self.cell.key, "volumes": {str(k): v for k, v in self.volumes.items()}}
@@ -61,7 +64,8 @@ def result_of(document: Mapping[str, Any]) -> Result:
     volumes = {int(k): float(v) for k, v in document["volumes"].items()}
     rest = {k: document[k] for k in ("evaluations", "seconds", "members", "note", "error")}
     digests = {k: document.get(k, "") for k in ("code", "prices")}
-    return Result(Cell(**document["cell"]), volumes, **rest, **digests)
+    cpu = float(document.get("cpu", document["seconds"]))
+    return Result(Cell(**document["cell"]), volumes, **rest, **digests, cpu=cpu)
 
 
 def fresh(result: Result, prices: Mapping[str, str]) -> bool:
@@ -86,16 +90,24 @@ def load(path: Path) -> dict[str, Result]:
 
 
 def run_cell(cell: Cell, instance: Instance, bounds: Bounds) -> tuple[Result, Array]:
-    """(result, final front). Before a run by the clock everything is imported and compiled by a short one."""
+    """(result, final front). Before a run by the clock everything is imported and compiled by two short ones."""
     if cell.seconds is not None:
-        _run(replace(cell, evaluations=150, seconds=None), instance)
+        _warm(cell.optimizer, instance)
+    began = time.process_time()
     record, note, error = _run(cell, instance)
-    seconds = time.perf_counter() - record.started
+    seconds, cpu = time.perf_counter() - record.started, time.process_time() - began
     fronts = record.archives([c for c in CHECKPOINTS if cell.evaluations is None or c <= cell.evaluations])
     volumes = {k: quality(front, bounds) for k, front in fronts.items()}
     finite = {k: v for k, v in volumes.items() if np.isfinite(v)}
     digests = code_of(cell.optimizer), prices_of(instance.problem)
-    return Result(cell, finite, record.total, seconds, len(fronts[-1]), note, error, *digests), fronts[-1]
+    return Result(cell, finite, record.total, seconds, len(fronts[-1]), note, error, *digests, cpu), fronts[-1]
+
+
+@lru_cache(maxsize=1024)
+def _warm(optimizer: str, instance: Instance) -> None:
+    """Once in a process."""
+    _run(Cell(instance.name, optimizer, 150, None, 0), instance)
+    _run(Cell(instance.name, optimizer, None, 0.5, 0), instance)
 
 
 def _run(cell: Cell, instance: Instance) -> tuple[Record, str, str]:
@@ -114,12 +126,13 @@ def _run(cell: Cell, instance: Instance) -> tuple[Record, str, str]:
 
 
 def run_ours(cell: Cell, instance: Instance, record: Record) -> str:
-    name, _, declared = cell.optimizer.partition(" ")
+    name, _, form = cell.optimizer.partition(" ")
     front = search(
-        instance.evaluator if declared else instance.black_box,
+        instance.evaluator if form == "declared" else instance.black_box,
         list(instance.objectives),
         list(instance.constraints),
         optimizer=name,
+        options=ablations().get(cell.optimizer),
         evaluations=cell.evaluations,
         seconds=cell.seconds,
         seed=cell.seed,
@@ -230,17 +243,18 @@ def _prepare(name: str, folder: str) -> str:
     return prices_of(_instance(name).problem)
 
 
-def run(plan: Iterable[Cell], folder: Path, *, jobs: int, minutes: float) -> tuple[int, int]:
+def run(plan: Iterable[Cell], folder: Path, *, jobs: int, minutes: float, pinned: bool = False) -> tuple[int, int]:
     """(finished now, left). A cell runs unless the results file holds it in the present state of its optimizer and
-    instance; no cell starts after ``minutes``; what takes `LONG` seconds gets `FEW` seeds."""
+    instance; no cell starts after ``minutes``; what takes `LONG` seconds gets `FEW` seeds. ``pinned``: every job has a
+    core of its own, and what can wait is done after the last run, for runs by the clock."""
     folder.mkdir(parents=True, exist_ok=True)
     plan = list(plan)
     references, end = References(folder / "references"), time.perf_counter() + 60 * minutes
     names, done = list(dict.fromkeys(cell.instance for cell in plan)), 0
-    with ProcessPoolExecutor(jobs) as pool, (folder / "results.jsonl").open("a", encoding="utf-8") as out:
+    with _pool(jobs, pinned) as pool, (folder / "results.jsonl").open("a", encoding="utf-8") as out:
         prices = dict(zip(names, pool.map(_prepare, names, [str(references.folder)] * len(names)), strict=True))
         known = {k: r for k, r in load(folder / "results.jsonl").items() if fresh(r, prices)}
-        clock, found = Clock(known.values()), Found(references, names)
+        clock, found = Clock(known.values()), Found(references, names, len(plan) if pinned else _TOGETHER)
         queue = (cell for cell in plan if cell.key not in known and not clock.long(cell))
         running: set[Future[tuple[Result, Array]]] = set()
         while True:
@@ -260,8 +274,22 @@ def run(plan: Iterable[Cell], folder: Path, *, jobs: int, minutes: float) -> tup
         return done, sum(1 for _ in queue)
 
 
+def _pool(jobs: int, pinned: bool) -> ProcessPoolExecutor:
+    if not pinned:
+        return ProcessPoolExecutor(jobs)
+    context = multiprocessing.get_context()
+    cores = context.SimpleQueue()
+    for core in sorted(os.sched_getaffinity(0)) * jobs:
+        cores.put(core)
+    return ProcessPoolExecutor(jobs, context, _pin, (cores,))
+
+
+def _pin(cores: Any) -> None:
+    os.sched_setaffinity(0, {cores.get()})
+
+
 class Clock:
-    """Seconds that the runs of each kind of cell took."""
+    """Seconds of a core that the runs of each kind of cell took."""
 
     def __init__(self, results: Iterable[Result]) -> None:
         self._seconds: dict[str, list[float]] = {}
@@ -269,7 +297,7 @@ class Clock:
             self.add(result)
 
     def add(self, result: Result) -> None:
-        self._seconds.setdefault(result.cell.kind, []).append(result.seconds)
+        self._seconds.setdefault(result.cell.kind, []).append(result.cpu or result.seconds)
 
     def long(self, cell: Cell) -> bool:
         """Whether this seed is one too many for what such runs take."""
@@ -280,14 +308,14 @@ class Clock:
 class Found:
     """Fronts on their way into the references, some at a time; exact ones cannot grow."""
 
-    def __init__(self, references: References, names: Sequence[str]) -> None:
-        self._references = references
+    def __init__(self, references: References, names: Sequence[str], together: int = _TOGETHER) -> None:
+        self._references, self._together = references, together
         self._fronts: dict[str, list[Array]] = {n: [] for n in names if _instance(n).front is None}
 
     def add(self, name: str, front: Array) -> None:
         if name in self._fronts and len(front):
             self._fronts[name].append(front)
-            if len(self._fronts[name]) >= _TOGETHER:
+            if len(self._fronts[name]) >= self._together:
                 self.merge([name])
 
     def merge(self, names: Sequence[str] | None = None) -> None:

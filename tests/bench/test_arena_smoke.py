@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.arena import analysis, code, runner
-from bench.arena.cells import STEADY, Cell, cells, optimizers, timed
+from bench.arena.cells import STEADY, Cell, ablations, cells, optimizers, timed
 from bench.arena.curves import curves
 from bench.arena.instances import SEEDS, Chain, Textbook, all_instances, exact_chain
 from bench.arena.page import write
@@ -56,13 +56,38 @@ def test_no_time_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_the_plan_is_balanced_and_without_repeats() -> None:
-    line = all_instances(lambda name: name in NAMES)
+    line = all_instances(lambda name: name in (*NAMES, "sum 16", "sum 48", "coupled 24"))
     plan = list(cells(line.instances, 4))
     assert len({cell.key for cell in plan}) == len(plan)
-    small = [cell.seed for cell in plan if cell.evaluations and cell.evaluations <= 10_000]
-    assert small == sorted(small) and {c.instance for c in plan if c.evaluations == 50_000} == set(NAMES)
-    clocked = list(timed(all_instances(lambda name: name == "zdt4").instances))
+    seeds = [cell.seed for cell in plan]
+    assert seeds == sorted(seeds)  # a run that is cut short has done the same everywhere
+    assert {c.instance for c in plan if c.evaluations == 50_000} == {"sum 48"}
+    assert {c.optimizer for c in plan if c.instance == "sum 48" and c.evaluations == 10_000 and c.seed == 0} & {
+        *STEADY
+    } == {"pymoo nsga3", "pymoo sms_emoa", "pymoo age_moea2"}  # the others hold it in their longer run
+    assert {c.optimizer for c in plan if c.instance == "sum 16"} < {c.optimizer for c in plan if c.instance == "sum 8"}
+    assert {c.instance for c in plan if "optuna" in c.optimizer} == {"coupled 24"}
+
+
+def test_pgsam_loses_each_part_in_turn_on_the_eight_chains() -> None:
+    line = all_instances(lambda name: name == "sum 24")
+    parts = [c for c in cells(line.instances, 2) if c.optimizer in ablations()]
+    assert {c.optimizer for c in parts} == set(ablations()) and len(parts) == 2 * len(ablations()) >= 8
+    assert len({code.code_of(c.optimizer) for c in parts} | {code.code_of("pgsam")}) == 1 + len(ablations())
+    box = Bounds(np.zeros(3), np.ones(3))
+    fronts = [run_cell(Cell("sum 24", name, 900, None, 0), line.instances["sum 24"], box)[1] for name in
+              ("pgsam", "pgsam no guidance")]  # fmt: skip
+    assert fronts[0].shape != fronts[1].shape or (fronts[0] != fronts[1]).any()
+
+
+def test_the_phase_by_the_clock_is_small_and_runs_pinned(tmp_path: Path) -> None:
+    line = all_instances(lambda name: name == "zdt4")
+    clocked = list(timed(line.instances))
     assert {c.seconds for c in clocked} == {1.0, 10.0} and not any(c.evaluations for c in clocked)
+    assert sum(c.seconds == 10.0 for c in clocked) == 9 and sum(c.seconds == 1.0 for c in clocked) == 80
+    short = [Cell("sum 8", "random", None, 0.1, seed) for seed in range(2)]
+    assert run(short, tmp_path, jobs=1, minutes=1, pinned=True) == (2, 0)
+    assert all(r.evaluations and r.seconds >= 0.1 and r.cpu > 0 for r in load(tmp_path / "results.jsonl").values())
 
 
 def test_the_reference_of_a_sum_is_exact() -> None:
