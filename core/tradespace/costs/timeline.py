@@ -1,9 +1,10 @@
 """One task table, two compiled loops: `ordered` where each resource's order is known, `events` where time decides.
 
 `ordered` is a longest path with lags. `events` adds queues with priorities, a second resource held as a lock, gates,
-batches that drain a queue, one bandwidth that running tasks share, and outages. With the tasks of each resource chained
-by edges both give equal times. No loop draws random numbers: durations, attempts and outages arrive as arrays. The
-plain twin is `timeline_twin`. docs/timeline.md writes three published systems as such tables.
+batches that drain a queue, one bandwidth that running tasks share, outages and where to go when one is found out. With
+the tasks of each resource chained by edges both give equal times. No loop draws random numbers: durations, attempts and
+outages arrive as arrays. The plain twin is `timeline_twin`. docs/timeline.md writes three published systems as such
+tables.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 NOBODY = -1
-"""No resource (a pure delay), no lock, no gate."""
+"""No resource (a pure delay), no lock, no gate, no alternative."""
+ALL = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class Resource:
         servers: tasks that run at once.
         batch: drains its whole queue into one run, as long as the longest of its tasks; ``servers`` is then 1.
         gate: name of a resource; nothing starts here while anything runs there.
+        window: s that a batch waits, busy, from the first of its tasks on, before it draws the queue.
     """
 
     name: str
     servers: int = 1
     batch: bool = False
     gate: str | None = None
+    window: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +57,14 @@ class TaskTable:
             whose lock is busy is passed over.
         demand: (T,) share of ``channel`` that a running task asks for; 0: it needs none. Where the sum of demands
             exceeds the channel all of them slow down alike, to channel / sum.
-        outages: (K, 3) resource, start, end. What runs there at the start is lost and asks again ``retry`` s after the
-            end; nothing starts there between the two.
+        outages: (K, 3) resource (-1: none), start, end (inf: never). What runs there at the start is lost and asks
+            again ``retry`` s after the end; nothing starts there between the two.
+        patience: s from the start of an outage until it is found out, if it lasts longer. What it lost, what queues
+            there and what asks until it ends then moves to its alternative, if `events` gives one; without one it
+            waits for the end, and is given up if there is none.
+        need: (T,) predecessors that suffice, or -1: all.
+        strict: (E,) whether a source that was given up cannot serve its destination, which is given up in turn as soon
+            as fewer than it needs can.
 
     Raises:
         InputError: a cycle, an index that does not exist, negative or infinite times.
@@ -70,6 +80,9 @@ class TaskTable:
     channel: float = 1.0
     outages: ArrayLike = field(default=())
     retry: float = 0.0
+    patience: float = np.inf
+    need: ArrayLike = ALL
+    strict: ArrayLike = False
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -79,7 +92,9 @@ class TaskTable:
         put(self, "release", _spread(self.release, self.tasks, "release"))
         put(self, "demand", _spread(self.demand, self.tasks, "demand"))
         put(self, "lock", np.broadcast_to(np.asarray(self.lock, np.int32), (self.tasks,)).copy())
-        put(self, "outages", _times(np.asarray(self.outages, np.float64).reshape(-1, 3), "outages"))
+        put(self, "outages", np.asarray(self.outages, np.float64).reshape(-1, 3))
+        put(self, "need", np.broadcast_to(np.asarray(self.need, np.int32), (self.tasks,)).copy())
+        put(self, "strict", np.broadcast_to(np.asarray(self.strict, bool), (len(edges),)).copy())
         self._check(edges)
 
     def _check(self, edges: Ints) -> None:
@@ -94,18 +109,35 @@ class TaskTable:
                 raise InputError("a resource has one server or more, a batch exactly one", value=resource)
             if resource.gate is not None and resource.gate not in names:
                 raise InputError("a gate is another resource", value=resource.gate, where=resource.name)
+            if not (np.isfinite(resource.window) and resource.window >= 0) or (resource.window and not resource.batch):
+                raise InputError("a window is not negative, and a batch's", value=resource.window, where=resource.name)
         if self.locked_batches:
             raise InputError("a batch runs many tasks at once and cannot be a lock", where="lock")
         if not (np.isfinite(self.channel) and self.channel > 0 and np.isfinite(self.retry) and self.retry >= 0):
             raise InputError("channel is positive and retry not negative", value=(self.channel, self.retry))
-        down = np.asarray(self.outages)
-        if len(down) and not ((down[:, 0] < count) & (down[:, 2] >= down[:, 1])).all():
-            raise InputError("an outage is (resource, start, end) with start <= end", where="outages")
+        if not self.patience >= 0:
+            raise InputError("patience is not negative", value=self.patience)
+        _check_outages(np.asarray(self.outages), count)
+        waits, need = np.diff(self.predecessors[0]), np.asarray(self.need)
+        if ((need < ALL) | (need > waits) | ((need == 0) & (waits > 0))).any():
+            raise InputError("a task needs one of its predecessors or more, up to all (-1)", where="need")
         _ = self.order, self.depth
 
     @property
     def locks(self) -> Ints:
         return np.asarray(self.lock, np.int32)
+
+    @cached_property
+    def needs(self) -> Ints:
+        """(T,) predecessors that suffice."""
+        need = np.asarray(self.need, np.int32)
+        return np.where(need == ALL, np.diff(self.predecessors[0]), need).astype(np.int32)
+
+    @cached_property
+    def strict_by_source(self) -> NDArray[np.bool_]:
+        """(E,) `strict` in the order of `successors`."""
+        by = np.argsort(np.asarray(self.edges, np.int32)[:, 0], kind="stable")
+        return np.asarray(np.asarray(self.strict, bool)[by])
 
     @property
     def locked_batches(self) -> bool:
@@ -165,9 +197,13 @@ class TaskTable:
         """The same tasks with edges that keep each of ``queues`` in the order given (one resource a queue)."""
         chains = [np.column_stack([q[:-1], q[1:]]) for q in map(np.asarray, queues) if len(q) > 1]
         edges = np.concatenate([np.asarray(self.edges, np.int32), *chains]) if chains else self.edges
-        lag = np.concatenate([np.asarray(self.lag, np.float64), np.zeros(sum(len(c) for c in chains))])
+        more = sum(len(c) for c in chains)
+        lag = np.concatenate([np.asarray(self.lag, np.float64), np.zeros(more)])
+        strict = np.concatenate([np.asarray(self.strict, bool), np.zeros(more, bool)])
+        if (np.asarray(self.need) != ALL).any():
+            raise InputError("tasks in a chain wait for all their predecessors", where="need")
         return TaskTable(self.tasks, edges, self.resources, lag, self.release, self.lock, self.demand, self.channel,
-                         self.outages, self.retry)  # fmt: skip
+                         self.outages, self.retry, self.patience, ALL, strict)  # fmt: skip
 
 
 def ordered(table: TaskTable, duration: ArrayLike) -> Floats:
@@ -185,22 +221,39 @@ def ordered(table: TaskTable, duration: ArrayLike) -> Floats:
     return out[:, 0] if single else out
 
 
+MOVED, GIVEN_UP = 1, 2
+"""Fates of tasks that did not run where they were meant to."""
+
+
 @dataclass(frozen=True)
 class Times:
-    """``start`` (of the last attempt) and ``finish`` (N, T) s, ``events`` (N,) handled."""
+    """``start`` and ``asked`` (of the last attempt) and ``finish`` (N, T) s, ``events`` (N,) handled, ``fate`` (N, T):
+    0, `MOVED` to the alternative, or `GIVEN_UP`."""
 
     start: Floats
     finish: Floats
+    asked: Floats
+    fate: NDArray[np.int8]
     events: NDArray[np.int64]
 
 
-def events(table: TaskTable, work: ArrayLike, resource: ArrayLike, priority: ArrayLike = 0.0) -> Times:
+def events(
+    table: TaskTable,
+    work: ArrayLike,
+    resource: ArrayLike,
+    priority: ArrayLike = 0.0,
+    *,
+    outages: ArrayLike | None = None,
+    alternative: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Times:
     """Run N designs of one table.
 
     Args:
         work: (N, T) or (T,) s that a task takes alone.
         resource: (N, T) or (T,) index of the resource, -1: a pure delay.
         priority: (N, T) or (T,), the lowest first; among equals who asked first.
+        outages: (N, K, 3) instead of the table's, resource -1 where a design has fewer.
+        alternative: resource (-1: none) and s of work there, (N, T) or (T,) each.
 
     Ties: all events of one instant are handled, in the order in which they were scheduled, before anything starts;
     then resources start tasks, gates before what they close, then by index.
@@ -210,18 +263,39 @@ def events(table: TaskTable, work: ArrayLike, resource: ArrayLike, priority: Arr
 
     w = _times(np.atleast_2d(np.asarray(work, np.float64)), "work")
     r, p = np.atleast_2d(np.asarray(resource, np.int32)), np.atleast_2d(np.asarray(priority, np.float64))
-    shape = (max(len(w), len(r), len(p)), table.tasks)
+    down = np.asarray(table.outages if outages is None else outages, np.float64)
+    down = np.ascontiguousarray(down if down.ndim == 3 else down[None])
+    other, other_work = (np.zeros((1, 0), np.int32), np.zeros((1, 0)))
+    if alternative is not None:
+        other = np.ascontiguousarray(np.atleast_2d(np.asarray(alternative[0], np.int32)))
+        other_work = _times(np.ascontiguousarray(np.atleast_2d(np.asarray(alternative[1], np.float64))), "alternative")
+        _check_designs(table, other, p)
+    designs = max(len(w), len(r), len(p), len(down), len(other))
+    shape = (designs, table.tasks)
     w, r, p = (np.ascontiguousarray(np.broadcast_to(a, shape)) for a in (w, r, p))
+    if alternative is not None:
+        other, other_work = (np.ascontiguousarray(np.broadcast_to(a, shape)) for a in (other, other_work))
     _check_designs(table, r, p)
-    out = Times(np.zeros(shape), np.zeros(shape), np.zeros(shape[0], np.int64))
-    s = state_of(table)
+    if len(down) not in (1, designs) or down.shape[2:] != (3,):
+        raise InputError(f"outages of {designs} designs are (N, K, 3)", value=down.shape, where="outages")
+    _check_outages(down.reshape(-1, 3), len(table.resources))
+    out = Times(
+        np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int8), np.zeros(designs, np.int64)
+    )
+    s = state_of(table, down.shape[1])
     run(
-        s.world, s.task, s.edge, s.resource, s.heap, s.outage, s.aside, s.roots, w, r, p,
-        out.start, out.finish, out.events,
+        s.world, s.task, s.edge, s.resource, s.heap, down, s.aside, s.roots, w, r, p, other, other_work, out.start,
+        out.finish, out.asked, out.fate, out.events,
     )  # fmt: skip
     if (out.events < 0).any():
         raise InputError("every task gets what it waits for", value=f"design {int(np.argmin(out.events))}")
     return out
+
+
+def _check_outages(down: Floats, count: int) -> None:
+    good = (down[:, 0] < count) & (down[:, 0] >= NOBODY) & (down[:, 2] >= down[:, 1]) & (down[:, 1] >= 0)
+    if not (good & (down[:, 0] % 1 == 0) & np.isfinite(down[:, 1])).all():
+        raise InputError("an outage is (resource, start, end) with 0 <= start <= end", where="outages")
 
 
 def _check_designs(table: TaskTable, resource: Ints, priority: Floats) -> None:

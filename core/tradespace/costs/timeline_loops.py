@@ -1,8 +1,8 @@
 """The compiled loops of `timeline`. Heap and loops are in one file: numba does not notice an edited helper elsewhere.
 
 Items of the event heap are numbers below ``span``: t, task t finishes; T + t, it asks for its resource; 2T + r, the
-batch on r finishes; then outages that begin, then outages that end. ``span`` times the attempt is added, so that the
-finish of an attempt that an outage ended is recognised.
+batch on r finishes; then the batch on r has waited for others; then outages that begin, outages that end, outages that
+are found out. ``span`` times the attempt is added, so that the finish of an attempt that an outage ended is recognised.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import numpy as np
 from tradespace.costs.compiled import njit, njit_plain
 
 _CHUNK = 256  # designs whose finish times stay in the cache together
-WAITS, RUNS, FINISHED = 0, 1, 2
+WAITS, RUNS, FINISHED, LOST = 0, 1, 2, 3
+MOVED, GIVEN_UP = 1, 2
+COLLECTS, DUE = 1, 2
 
 
 @njit
@@ -91,15 +93,32 @@ def enqueue(w, task, res, heap, t, stamp):  # type: ignore[no-untyped-def]
 
 
 @njit_plain
+def give_up(w, task, heap, t):  # type: ignore[no-untyped-def]
+    """Task ``t`` finishes now without having run."""
+    task[t].state, task[t].start, task[t].asked, task[t].fate = RUNS, w[0].now, w[0].now, GIVEN_UP
+    task[t].resource = -1
+    schedule(w, heap, w[0].now, t + w[0].span * task[t].attempt)
+
+
+@njit_plain
 def ask(w, task, res, heap, t):  # type: ignore[no-untyped-def]
     """Task ``t`` has all that it waited for: it queues, or simply passes where it needs no resource."""
-    if task[t].resource < 0:
+    r = task[t].resource
+    task[t].asked, task[t].state = w[0].now, WAITS
+    if r >= 0 and res[r].known > 0:
+        if task[t].other >= 0:
+            r = task[t].other
+            task[t].resource, task[t].work, task[t].other, task[t].fate = r, task[t].other_work, -1, MOVED
+        if res[r].dead > 0:
+            give_up(w, task, heap, t)
+            return
+    if r < 0:
         task[t].state, task[t].start = RUNS, w[0].now
         schedule(w, heap, w[0].now + task[t].work, t + w[0].span * task[t].attempt)
         return
     enqueue(w, task, res, heap, t, w[0].stamp)
     w[0].stamp += 1
-    wake(w, res, task[t].resource)
+    wake(w, res, r)
 
 
 @njit_plain
@@ -139,12 +158,20 @@ def let_go(w, task, res, t):  # type: ignore[no-untyped-def]
 
 @njit_plain
 def complete(w, task, edge, res, heap, t):  # type: ignore[no-untyped-def]
-    """Task ``t`` has finished: its successors may ask, now or after a lag."""
+    """Task ``t`` has finished: its successors may ask, now or after a lag; or some of them are given up as it was."""
     now = w[0].now
     task[t].state, task[t].finish = FINISHED, now
     w[0].done += 1
     for e in range(task[t].edge, task[t + 1].edge):
         other = edge[e].dest
+        if task[other].left <= 0:
+            continue
+        if edge[e].strict != 0 and task[t].fate == GIVEN_UP:
+            task[other].slack -= 1
+            if task[other].slack < 0:
+                task[other].left = 0
+                give_up(w, task, heap, other)
+            continue
         task[other].left -= 1
         task[other].ready = max(task[other].ready, now + edge[e].lag)
         if task[other].left == 0:
@@ -162,16 +189,52 @@ def begin_outage(w, task, res, heap, outage, k):  # type: ignore[no-untyped-def]
     for t in range(w[0].tasks):
         if task[t].resource == r and task[t].state == RUNS:
             task[t].attempt += 1
-            task[t].state = WAITS
+            task[t].state = LOST
             let_go(w, task, res, t)
-            schedule(w, heap, at, w[0].tasks + t)
+            if at < np.inf:
+                schedule(w, heap, at, w[0].tasks + t + w[0].span * task[t].attempt)
     if res[r].servers == 0 and res[r].busy > 0:
         res[r].runs += 1
+        res[r].phase = 0
         free(w, res, r)
 
 
 @njit_plain
-def handle(w, task, edge, res, heap, outage, item):  # type: ignore[no-untyped-def]
+def find_out(w, task, res, heap, aside, outage, k):  # type: ignore[no-untyped-def]
+    """The outage has lasted too long: what it lost, then what queues, moves or is given up, as far as it can."""
+    r = np.int64(outage[k, 0])
+    res[r].known += 1
+    if outage[k, 2] == np.inf:
+        res[r].dead += 1
+    for t in range(w[0].tasks):
+        if task[t].resource == r and task[t].state == LOST and (task[t].other >= 0 or res[r].dead > 0):
+            task[t].attempt += 1
+            ask(w, task, res, heap, t)
+    base, n = w[0].queue_base + res[r].base, res[r].size
+    for i in range(n):
+        aside[i, 0], aside[i, 1] = heap[base].item, heap[base].stamp
+        pop(heap, base, res[r].size)
+        res[r].size -= 1
+    for i in range(n):
+        t = aside[i, 0]
+        if task[t].other >= 0 or res[r].dead > 0:
+            ask(w, task, res, heap, t)
+        else:
+            enqueue(w, task, res, heap, t, aside[i, 1])
+
+
+@njit_plain
+def end_outage(w, res, outage, k):  # type: ignore[no-untyped-def]
+    r = np.int64(outage[k, 0])
+    res[r].down -= 1
+    if outage[k, 1] + w[0].patience < outage[k, 2]:
+        res[r].known -= 1
+    wake(w, res, r)
+    unblock(w, res)  # it may be a lock
+
+
+@njit_plain
+def handle(w, task, edge, res, heap, aside, outage, item):  # type: ignore[no-untyped-def]
     """One event of this instant."""
     n, m, k = w[0].tasks, w[0].resources, w[0].outages
     attempt = item // w[0].span
@@ -182,17 +245,22 @@ def handle(w, task, edge, res, heap, outage, item):  # type: ignore[no-untyped-d
             let_go(w, task, res, x)
             complete(w, task, edge, res, heap, x)
     elif x < 2 * n:
-        w[0].handled += 1
-        ask(w, task, res, heap, x - n)
+        if task[x - n].attempt == attempt:
+            w[0].handled += 1
+            ask(w, task, res, heap, x - n)
     elif x < 2 * n + m:
         end_batch(w, task, edge, res, heap, x - 2 * n, attempt)
-    elif x < 2 * n + m + k:
-        begin_outage(w, task, res, heap, outage, x - 2 * n - m)
+    elif x < 2 * n + 2 * m:
+        r = x - 2 * n - m
+        if res[r].runs == attempt:
+            res[r].phase = DUE
+            wake(w, res, r)
+    elif x < 2 * n + 2 * m + k:
+        begin_outage(w, task, res, heap, outage, x - 2 * n - 2 * m)
+    elif x < 2 * n + 2 * m + 2 * k:
+        end_outage(w, res, outage, x - 2 * n - 2 * m - k)
     else:
-        r = np.int64(outage[x - 2 * n - m - k, 0])
-        res[r].down -= 1
-        wake(w, res, r)
-        unblock(w, res)  # it may be a lock
+        find_out(w, task, res, heap, aside, outage, x - 2 * n - 2 * m - 2 * k)
 
 
 @njit_plain
@@ -212,6 +280,7 @@ def end_batch(w, task, edge, res, heap, r, attempt):  # type: ignore[no-untyped-
 def start_batch(w, task, res, heap, r):  # type: ignore[no-untyped-def]
     """All that queues on ``r``, in its order, as one run."""
     base, longest_work, last = w[0].queue_base + res[r].base, 0.0, -1
+    res[r].first = -1
     while res[r].size > 0:
         t = heap[base].item
         pop(heap, base, res[r].size)
@@ -223,8 +292,16 @@ def start_batch(w, task, res, heap, r):  # type: ignore[no-untyped-def]
         task[t].follower, last = -1, t
         task[t].state, task[t].start = RUNS, w[0].now
         longest_work = max(longest_work, task[t].work)
-    res[r].busy = 1
+    res[r].busy, res[r].phase = 1, 0
     schedule(w, heap, w[0].now + longest_work, 2 * w[0].tasks + r + w[0].span * res[r].runs)
+
+
+@njit_plain
+def collect(w, res, heap, r):  # type: ignore[no-untyped-def]
+    """The batch on ``r`` waits for others to come before it draws the queue."""
+    res[r].busy, res[r].phase = 1, COLLECTS
+    at = 2 * w[0].tasks + w[0].resources + r + w[0].span * res[r].runs
+    schedule(w, heap, w[0].now + res[r].window, at)
 
 
 @njit_plain
@@ -250,8 +327,10 @@ def start_on(w, task, res, heap, aside, r):  # type: ignore[no-untyped-def]
     if res[r].down > 0 or (res[r].gate >= 0 and res[res[r].gate].busy > 0):
         return
     if res[r].servers == 0:
-        if res[r].busy == 0 and res[r].size > 0:
+        if res[r].phase == DUE or (res[r].busy == 0 and res[r].size > 0 and res[r].window == 0):
             start_batch(w, task, res, heap, r)
+        elif res[r].busy == 0 and res[r].size > 0:
+            collect(w, res, heap, r)
         return
     base, kept = w[0].queue_base + res[r].base, 0
     while res[r].busy < res[r].servers and res[r].size > 0:
@@ -318,7 +397,7 @@ def advance(w, task, heap, root):  # type: ignore[no-untyped-def]
 
 
 @njit_plain
-def drain(w, task, edge, res, heap, outage):  # type: ignore[no-untyped-def]
+def drain(w, task, edge, res, heap, aside, outage):  # type: ignore[no-untyped-def]
     """Handle all events and ended shares of this instant, in the order in which they were scheduled."""
     while True:
         if w[0].events > 0 and heap[0].key <= w[0].now:
@@ -331,7 +410,7 @@ def drain(w, task, edge, res, heap, outage):  # type: ignore[no-untyped-def]
             w[0].shares -= 1
         else:
             return
-        handle(w, task, edge, res, heap, outage, item)
+        handle(w, task, edge, res, heap, aside, outage, item)
 
 
 @njit_plain
@@ -342,26 +421,48 @@ def reset(w, task, res, heap, outage, work, resource, priority):  # type: ignore
     w[0].events, w[0].shares, w[0].stamp, w[0].n_dirty, w[0].n_blocked = 0, 0, 0, 0, 0
     w[0].sharing, w[0].done, w[0].handled = 0, 0, 0
     for r in range(m + 1):
-        res[r].base, res[r].size, res[r].busy, res[r].down = 0, 0, 0, 0
-        res[r].runs, res[r].listed, res[r].is_blocked = 0, 0, 0
+        res[r].base, res[r].size, res[r].busy, res[r].down, res[r].known, res[r].dead = 0, 0, 0, 0, 0, 0
+        res[r].runs, res[r].listed, res[r].is_blocked, res[r].phase = 0, 0, 0, 0
     for t in range(n):
         task[t].work, task[t].resource, task[t].priority = work[t], resource[t], priority[t]
-        task[t].left, task[t].ready, task[t].state, task[t].attempt = task[t].waits, task[t].release, WAITS, 0
+        task[t].left, task[t].slack, task[t].ready = task[t].need, task[t].spare, task[t].release
+        task[t].state, task[t].attempt, task[t].fate, task[t].other = WAITS, 0, 0, -1
         if resource[t] >= 0:
             res[resource[t] + 1].base += 1
-    for r in range(m):
-        res[r + 1].base += res[r].base
     for i in range(k):
-        schedule(w, heap, outage[i, 1], 2 * n + m + i)
-        schedule(w, heap, outage[i, 2], 2 * n + m + k + i)
+        if outage[i, 0] < 0:
+            continue
+        schedule(w, heap, outage[i, 1], 2 * n + 2 * m + i)
+        if outage[i, 2] < np.inf:
+            schedule(w, heap, outage[i, 2], 2 * n + 2 * m + k + i)
+        if outage[i, 1] + w[0].patience < outage[i, 2]:
+            schedule(w, heap, outage[i, 1] + w[0].patience, 2 * n + 2 * m + 2 * k + i)
 
 
 @njit_plain
-def run(w, task, edge, res, heap, outage, aside, roots, work, resource, priority, start, finish, handled):  # type: ignore[no-untyped-def] # fmt: skip
-    """N runs (N, T), one after the other. ``handled`` (N,): -1 where tasks wait for what never comes."""
+def room(w, task, res, other, other_work):  # type: ignore[no-untyped-def]
+    """Alternatives, and room in the queues for those who come from elsewhere."""
+    for t in range(w[0].tasks if other.shape[0] > 0 else 0):
+        task[t].other, task[t].other_work = other[t], other_work[t]
+        if other[t] >= 0:
+            res[other[t] + 1].base += 1
+    for r in range(w[0].resources):
+        res[r + 1].base += res[r].base
+
+
+@njit_plain
+def run(  # type: ignore[no-untyped-def]
+    w, task, edge, res, heap, outages, aside, roots, work, resource, priority, others, other_works, start, finish,
+    asked, fate, handled,
+):  # fmt: skip
+    """N runs (N, T), one after the other. ``outages`` (1 or N, K, 3), ``others`` and ``other_works`` (N, T) or (1, 0).
+    ``handled`` (N,): -1 where tasks wait for what never comes."""
     n = w[0].tasks
     for d in range(work.shape[0]):
+        outage = outages[min(d, outages.shape[0] - 1)]
         reset(w, task, res, heap, outage, work[d], resource[d], priority[d])
+        a = min(d, others.shape[0] - 1)
+        room(w, task, res, others[a], other_works[a])
         nxt = 0
         while w[0].done < n:
             if not advance(w, task, heap, task[roots[nxt]].release if nxt < roots.shape[0] else np.inf):
@@ -370,8 +471,9 @@ def run(w, task, edge, res, heap, outage, aside, roots, work, resource, priority
                 w[0].handled += 1
                 ask(w, task, res, heap, roots[nxt])
                 nxt += 1
-            drain(w, task, edge, res, heap, outage)
+            drain(w, task, edge, res, heap, aside, outage)
             dispatch(w, task, res, heap, aside)
         for t in range(n):
-            start[d, t], finish[d, t] = task[t].start, task[t].finish
+            start[d, t], finish[d, t], asked[d, t] = task[t].start, task[t].finish, task[t].asked
+            fate[d, t] = task[t].fate
         handled[d] = w[0].handled if w[0].done == n else -1

@@ -11,7 +11,8 @@ from tradespace.costs.timeline import TaskTable
 
 TASK = np.dtype(
     [
-        ("waits", "i8"),  # predecessors
+        ("need", "i8"),  # predecessors that suffice
+        ("spare", "i8"),  # predecessors beyond those
         ("edge", "i8"),  # first outgoing edge; row T holds E
         ("lock", "i8"),
         ("release", "f8"),
@@ -19,11 +20,16 @@ TASK = np.dtype(
         ("resource", "i8"),  # of this design, like work and priority
         ("work", "f8"),
         ("priority", "f8"),
-        ("left", "i8"),  # predecessors that have not finished
+        ("other", "i8"),  # alternative resource, -1: none, or it has moved already
+        ("other_work", "f8"),
+        ("left", "i8"),  # predecessors still needed
+        ("slack", "i8"),  # predecessors that may still be given up
         ("ready", "f8"),
         ("state", "i8"),
         ("attempt", "i8"),
+        ("fate", "i8"),  # 0: ran where it was meant to, 1: moved, 2: given up
         ("follower", "i8"),  # next task of the same batch
+        ("asked", "f8"),
         ("start", "f8"),
         ("finish", "f8"),
     ],
@@ -38,7 +44,11 @@ RESOURCE = np.dtype(
         ("base", "i8"),  # where its queue begins in the heap; row R holds the end
         ("size", "i8"),
         ("busy", "i8"),
-        ("down", "i8"),
+        ("down", "i8"),  # outages that go on
+        ("known", "i8"),  # those of them that were found out
+        ("dead", "i8"),  # those of them that never end
+        ("window", "f8"),
+        ("phase", "i8"),  # of a batch with a window: 0 idle or running, 1 collecting, 2 due
         ("dirty", "i8"),  # a list: resources to look at in this instant
         ("listed", "i8"),
         ("blocked", "i8"),  # a list: resources with tasks passed over
@@ -48,7 +58,7 @@ RESOURCE = np.dtype(
     ],
     align=True,
 )
-EDGE = np.dtype([("dest", "i8"), ("lag", "f8")], align=True)
+EDGE = np.dtype([("dest", "i8"), ("lag", "f8"), ("strict", "i8")], align=True)
 HEAP = np.dtype([("key", "f8"), ("stamp", "i8"), ("item", "i8")], align=True)
 WORLD = np.dtype(
     [
@@ -57,6 +67,7 @@ WORLD = np.dtype(
         ("total", "f8"),  # demanded of the channel
         ("channel", "f8"),
         ("retry", "f8"),
+        ("patience", "f8"),
         ("tasks", "i8"),
         ("resources", "i8"),
         ("outages", "i8"),
@@ -85,30 +96,31 @@ class State:
     edge: NDArray[np.void]
     resource: NDArray[np.void]
     heap: NDArray[np.void]
-    outage: NDArray[np.float64]
     aside: NDArray[np.int64]
     roots: NDArray[np.int64]
 
 
-def state_of(table: TaskTable) -> State:
-    """Records filled with what does not depend on the design."""
-    n, m, k = table.tasks, len(table.resources), len(np.asarray(table.outages))
+def state_of(table: TaskTable, outages: int) -> State:
+    """Records filled with what does not depend on the design. ``outages``: the most that a design has."""
+    n, m, k = table.tasks, len(table.resources), outages
     task, resource = np.zeros(n + 1, TASK), np.zeros(m + 1, RESOURCE)
     pointers, dest, lag = table.successors
-    task["edge"], task["waits"][:n] = pointers, np.diff(table.predecessors[0])
+    waits = np.diff(table.predecessors[0])
+    task["edge"], task["need"][:n] = pointers, table.needs
+    task["spare"][:n] = waits - task["need"][:n]
     task["lock"][:n], task["release"][:n], task["demand"][:n] = table.locks, table.release, table.demand
     edge = np.zeros(len(dest), EDGE)
-    edge["dest"], edge["lag"] = dest, lag
+    edge["dest"], edge["lag"], edge["strict"] = dest, lag, table.strict_by_source
     resource["servers"][:m] = [0 if r.batch else r.servers for r in table.resources]
+    resource["window"][:m] = [r.window for r in table.resources]
     resource["gate"][:m], resource["depth"][:m] = table.gates, table.depth
     resource["closes"][table.gates[table.gates >= 0]] = 1
-    room = 2 * n * (k + 1) + m * (k + 1) + 2 * k + 2  # an outage may end and repeat every task
+    room = 3 * n * (k + 1) + 2 * m * (k + 1) + 3 * k + 2  # an outage may end and repeat every task
     world = np.zeros(1, WORLD)
-    world["channel"], world["retry"] = table.channel, table.retry
-    world["tasks"], world["resources"], world["outages"], world["span"] = n, m, k, 2 * n + m + 2 * k
+    world["channel"], world["retry"], world["patience"] = table.channel, table.retry, table.patience
+    world["tasks"], world["resources"], world["outages"], world["span"] = n, m, k, 2 * n + 2 * m + 3 * k
     world["share_base"], world["queue_base"] = room, 2 * room
-    heap = np.zeros(2 * room + n + 1, HEAP)
-    roots = np.flatnonzero(task["waits"][:n] == 0)
+    heap = np.zeros(2 * room + 2 * n + 1, HEAP)  # a task may queue at its resource or its alternative
+    roots = np.flatnonzero(waits == 0)
     roots = roots[np.argsort(task["release"][roots], kind="stable")]
-    outage = np.ascontiguousarray(table.outages, np.float64)
-    return State(world, task, edge, resource, heap, outage, np.zeros((n + 1, 2), np.int64), roots)
+    return State(world, task, edge, resource, heap, np.zeros((n + 1, 2), np.int64), roots)

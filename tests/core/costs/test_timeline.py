@@ -20,7 +20,8 @@ def a_table(rng: np.random.Generator, *, shared: bool) -> tuple[TaskTable, np.nd
     for r in range(m):
         gate = f"r{rng.integers(0, r)}" if r and rng.random() < 0.3 else None
         batch = bool(rng.random() < 0.2)
-        resources.append(Resource(f"r{r}", 1 if batch else int(rng.integers(1, 3)), batch, gate))
+        window = float(rng.choice(LATTICE)) if batch else 0.0
+        resources.append(Resource(f"r{r}", 1 if batch else int(rng.integers(1, 3)), batch, gate, window))
     resource = rng.integers(-1, m, n).astype(np.int32)
     batches = np.array([x.batch for x in resources] + [False])
     plain = ~batches[resource] & (resource >= 0)
@@ -28,27 +29,49 @@ def a_table(rng: np.random.Generator, *, shared: bool) -> tuple[TaskTable, np.nd
     lock = np.where((lock >= 0) & ((lock == resource) | batches[lock]), -1, lock)
     demand = np.where(plain & shared & (rng.random(n) < 0.5), rng.choice([0.5, 1.0], n), 0.0)
     begins = rng.choice(LATTICE, 2)
-    outages = [(rng.integers(0, m), b, b + rng.choice(LATTICE)) for b in begins[: rng.integers(0, 3)]]
+    patience = float(rng.choice([*LATTICE, np.inf]))
+    ends = [*LATTICE, np.inf] if patience < np.inf else LATTICE
+    outages = [(rng.integers(-1, m), b, b + rng.choice(ends)) for b in begins[: rng.integers(0, 3)]]
+    gone = [r for r, _, end in outages if end == np.inf]
+    lock = np.where(np.isin(lock, gone), -1, lock)  # a lock that never comes back is waited for in vain
+    waits = np.bincount([b for _, b in pairs], minlength=n)
+    need = np.where((waits > 1) & (rng.random(n) < 0.3), 1, -1)
     table = TaskTable(n, pairs, tuple(resources), rng.choice(LATTICE, len(pairs)), rng.choice(LATTICE, n), lock,
-                      demand, 1.0, outages, float(rng.choice(LATTICE)))  # fmt: skip
+                      demand, 1.0, outages, float(rng.choice(LATTICE)), patience, need,
+                      rng.random(len(pairs)) < 0.5)  # fmt: skip
     return table, rng.choice(LATTICE, n), resource, rng.integers(0, 3, n).astype(float)
+
+
+def elsewhere(table: TaskTable, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A random alternative, resource and work, of each task that may have one."""
+    m, n = len(table.resources), table.tasks
+    other = rng.integers(-1, m, n).astype(np.int32)
+    batches = np.array([x.batch for x in table.resources] + [False])
+    special = (table.locks >= 0) | (np.asarray(table.demand) > 0)
+    return np.where((special & batches[other]) | (other == table.locks), -1, other), rng.choice(LATTICE, n)
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_event_loop_equals_its_twin(shared: bool) -> None:
     rng = np.random.default_rng(11)
-    attempts = 0
+    stretched, fates = 0, np.zeros(3, int)
     for _ in range(1500):
         table, work, resource, priority = a_table(rng, shared=shared)
-        got = events(table, work, resource, priority)
-        start, finish = events_twin(table, work.tolist(), resource.tolist(), priority.tolist())
+        other, there = elsewhere(table, rng)
+        got = events(table, work, resource, priority, alternative=(other, there))
+        pairs = list(zip(other.tolist(), there.tolist(), strict=True))
+        told = events_twin(table, work.tolist(), resource.tolist(), priority.tolist(), pairs)
+        assert got.fate[0].tolist() == told.fate
         if shared:
-            np.testing.assert_allclose(got.finish[0], finish, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(got.finish[0], told.finish, rtol=1e-9, atol=1e-9)
         else:
-            assert got.finish[0].tolist() == finish
-            assert got.start[0].tolist() == start
-        attempts += int((got.finish[0] - got.start[0] > work + 1e-12).any())
-    assert attempts > 50  # batches and shares stretch some tasks, else the instances test nothing
+            assert got.finish[0].tolist() == told.finish
+            assert got.start[0].tolist() == told.start
+            assert got.asked[0].tolist() == told.asked
+        stretched += int((got.finish[0] - got.start[0] > work + 1e-12).any())
+        fates += np.bincount(told.fate, minlength=3)
+    assert stretched > 50  # batches and shares stretch some tasks, else the instances test nothing
+    assert fates.min() > 100
 
 
 def test_ordered_equals_its_twin_and_designs_do_not_meet() -> None:
@@ -139,6 +162,37 @@ def test_a_lock_is_taken_with_the_server_or_not_at_all() -> None:
     assert got.start[0].tolist() == [0.0, 2.0, 0.0]  # the third passes the second, whose lock is busy
 
 
+def test_a_batch_may_wait_for_others() -> None:
+    table = TaskTable(3, (), (Resource("planner", batch=True, window=2.0),), release=[0.0, 1.0, 3.0])
+    got = events(table, [5.0, 4.0, 1.0], [0, 0, 0])
+    assert got.start[0].tolist() == [2.0, 2.0, 9.0]  # from 0 on it collects, at 2 it draws two; the third waits again
+    assert got.finish[0].tolist() == [7.0, 7.0, 10.0]
+
+
+def test_an_outage_that_is_found_out_moves_what_it_hits() -> None:
+    nodes = (Resource("a"), Resource("b"))
+    table = TaskTable(3, (), nodes, release=[0.0, 0.0, 20.0], outages=[(0, 3.0, np.inf)], patience=5.0)
+    got = events(table, [10.0, 10.0, 10.0], 0, alternative=([1, 1, -1], [4.0, 2.0, 0.0]))
+    assert got.asked[0].tolist() == [8.0, 8.0, 20.0]
+    assert got.start[0].tolist() == [8.0, 12.0, 20.0]
+    assert got.fate[0].tolist() == [1, 1, 2]  # the third has no alternative, and the node never comes back
+    short = events(table, [10.0, 10.0, 10.0], 0, outages=[[(0, 3.0, 7.0)], [(0, 3.0, 9.0)]])
+    assert short.start.tolist() == [[17.0, 7.0, 27.0], [19.0, 9.0, 29.0]]  # the second has waited longer
+
+
+def test_what_was_given_up_is_missed_over_strict_edges_only() -> None:
+    table = TaskTable(4, [(0, 1), (0, 2), (0, 3), (2, 3)], (Resource("a"),), outages=[(0, 0.0, np.inf)], patience=1.0,
+                      strict=[True, False, True, True], need=[-1, -1, -1, 1])  # fmt: skip
+    got = events(table, [5.0, 5.0, 5.0, 5.0], [0, -1, -1, -1])
+    assert got.fate[0].tolist() == [2, 2, 0, 0]  # the fourth needs one of two, and gets the third
+    assert got.finish[0].tolist() == [1.0, 1.0, 6.0, 11.0]
+
+
+def test_the_first_of_two_is_enough() -> None:
+    table = TaskTable(3, [(0, 2), (1, 2)], (Resource("a", 2),), need=[-1, -1, 1])
+    assert events(table, [3.0, 7.0, 1.0], [0, 0, -1]).finish[0].tolist() == [3.0, 7.0, 4.0]
+
+
 @pytest.mark.parametrize(
     ("make", "word"),
     [
@@ -152,6 +206,11 @@ def test_a_lock_is_taken_with_the_server_or_not_at_all() -> None:
         (lambda: events(TaskTable(1, (), (Resource("a"),)), [1.0], [1]), "runs on"),
         (lambda: events(TaskTable(1, (), (Resource("a"),), lock=0), [1.0], [0]), "another resource"),
         (lambda: events(TaskTable(1), [np.nan], [-1]), "finite"),
+        (lambda: TaskTable(1, (), (Resource("a", window=1.0),)), "window"),
+        (lambda: TaskTable(2, [(0, 1)], need=[-1, 2]), "predecessors"),
+        (lambda: TaskTable(1, patience=-1.0), "patience"),
+        (lambda: events(TaskTable(1, (), (Resource("a"),)), [1.0], [0], outages=[[(0, np.inf, np.inf)]]), "outage"),
+        (lambda: TaskTable(1, (), (Resource("a"),), outages=[(0.5, 1.0, 2.0)]), "outage"),
     ],
 )
 def test_tables_that_make_no_sense_are_refused(make: object, word: str) -> None:
