@@ -19,6 +19,7 @@ from tradespace.problem import Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.rl_aco_colony import Lane, Trails, build, lanes_of, rebuilt, reinsert
+from tradespace_optimizers.rl_aco_directions import directions, tchebycheff
 from tradespace_optimizers.rl_aco_policy import Policy, advantages, choice_gradient, order_gradient
 from tradespace_optimizers.schedule_annealing import Annealing, effort_of, heat_at
 
@@ -355,26 +356,6 @@ def features(lane: Lane, plans: list[Designs]) -> Array:
         else:
             out[np.arange(lane.width), row, f] = 1.0
     return out
-
-
-def directions(objectives: int) -> Array:
-    """``(D, M)`` weights that sum to 1: the corners first, then a fixed sample of the simplex."""
-    if objectives == 1:
-        return np.ones((1, 1))
-    fixed = np.random.Generator(np.random.Philox(20250806))
-    inner = fixed.dirichlet(np.ones(objectives), 64)
-    chosen = list(np.eye(objectives))
-    for _ in range(24 - objectives):  # farthest first
-        distance = np.min([np.abs(inner - c).sum(axis=1) for c in chosen], axis=0)
-        chosen.append(inner[int(np.argmax(distance))])
-    order = fixed.permutation(len(chosen))
-    return np.array(chosen)[order]
-
-
-def tchebycheff(scaled: Array, weights: Array) -> Array:
-    """``(N, D)`` augmented weighted Tchebycheff distance from the best (Steuer and Choo 1983)."""
-    worst = (scaled[:, None, :] * (weights[None, :, :] + 1e-3)).max(axis=2)
-    return np.asarray(worst + 0.05 * scaled @ weights.T)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tradespace.errors import ProblemError
 from tradespace.problem import Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
-from tradespace_optimizers.rl_aco import directions, tchebycheff
+from tradespace_optimizers.rl_aco_directions import directions, tchebycheff
 from tradespace_optimizers.schedule_annealing import Annealing, effort_of, heat_at, starts, task_structure
 from tradespace_optimizers.supports import Supports
 

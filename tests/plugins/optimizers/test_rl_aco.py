@@ -15,8 +15,9 @@ from tradespace.search.contract import rng
 from tradespace.settings import Setting, bind
 from tradespace.testing import problems
 from tradespace.testing.optimizers import check_optimizer
-from tradespace_optimizers.rl_aco import ACO, COUPLINGS, RLACO, Reinforce, RLACOOptions, directions
+from tradespace_optimizers.rl_aco import ACO, COUPLINGS, RLACO, Reinforce, RLACOOptions
 from tradespace_optimizers.rl_aco_colony import Trails, lanes_of, rebuilt, reinsert
+from tradespace_optimizers.rl_aco_directions import directions
 from tradespace_optimizers.rl_aco_policy import Policy, advantages, choice_gradient, order_gradient
 
 
