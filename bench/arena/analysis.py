@@ -153,14 +153,23 @@ def deficits(table: Table, ours: str, peers: Sequence[str], instances: Sequence[
 def curve(
     results: Iterable[Result], instance: str, optimizer: str, best: float
 ) -> list[tuple[int, float, float, float]]:
-    """(evaluations, lower quartile, median, upper quartile) over the seeds of the longest runs."""
+    """(evaluations, lower quartile, median, upper quartile) over seeds, from the runs of the budget that most seeds
+    have (the longest of these). A steady optimizer's longer runs count for the shorter budgets too."""
+    from bench.arena.cells import BUDGETS, STEADY
+
     runs = [r for r in results if r.cell.instance == instance and r.cell.optimizer == optimizer and r.cell.evaluations]
-    longest = max((r.cell.evaluations or 0 for r in runs), default=0)
-    runs = [r for r in runs if r.cell.evaluations == longest]
-    points = sorted({k for r in runs for k in r.volumes if k > 0})
+    steady = optimizer in STEADY
+    planned = {r.cell.evaluations or 0 for r in runs} | (set(BUDGETS) if steady else set())
+
+    def of(budget: int) -> dict[int, Result]:
+        fit = [r for r in runs if r.cell.evaluations == budget or (steady and (r.cell.evaluations or 0) > budget)]
+        return {r.cell.seed: r for r in fit}
+
+    longest = max(planned, key=lambda budget: (len(of(budget)), budget), default=0)
+    chosen = list(of(longest).values())
     out = []
-    for point in points:
-        values = np.asarray([r.volumes[point] / best for r in runs if point in r.volumes])
+    for point in sorted({k for r in chosen for k in r.volumes if 0 < k <= longest}):
+        values = np.asarray([r.volumes[point] / best for r in chosen if point in r.volumes])
         low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
         out.append((point, float(low), float(middle), float(high)))
     return out

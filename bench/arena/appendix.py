@@ -1,45 +1,67 @@
-"""Parts of the page that rest on other files of its folder: ablations.json, and trials.jsonl of what takes minutes."""
+"""Parts of the page beside the race: pgsam without each of its parts, and trials.jsonl of what takes minutes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench.arena import analysis
+from bench.arena.cells import ABLATED, ABLATION_EVALUATIONS, ablations
 from bench.arena.instances import Line
-from bench.arena.runner import References, quality
+from bench.arena.runner import References, Result, quality
+
+LEVEL = 0.05
 
 
-def ablations(page: Path) -> str:
-    """What each part of pgsam is worth, where bench/optimizers.py has measured it: a list of rows, or ``rows`` beside a
-    ``note``, or ready ``text``."""
-    path = page / "ablations.json"
-    if not path.exists():
+def parts(results: Iterable[Result], best: Mapping[str, float]) -> str:
+    """What each part of pgsam is worth: median paired differences on the eight chains, tested together."""
+    scores: dict[tuple[str, str], dict[int, float]] = {}
+    for r in results:
+        if r.cell.instance in ABLATED and r.cell.evaluations == ABLATION_EVALUATIONS:
+            scores.setdefault((r.cell.instance, r.cell.optimizer), {})[r.cell.seed] = (
+                r.volumes[-1] / best[r.cell.instance]
+            )
+    whole = {name: scores[name, "pgsam"] for name in ABLATED if (name, "pgsam") in scores}
+    tests = {
+        (part, name): analysis.paired(whole[name], scores[name, part])
+        for part in ablations()
+        for name in whole
+        if (name, part) in scores
+    }
+    if not tests:
         return ""
-    document: Any = json.loads(path.read_text(encoding="utf-8"))
-    rows = document if isinstance(document, list) else document.get("rows", [])
-    text = "" if isinstance(document, list) else str(document.get("text", document.get("note", "")))
-    parts = ["## What each part of pgsam is worth", text, table(rows)]
-    return "\n\n".join(part for part in parts if part)
+    chance = dict(zip(tests, analysis.holm([t[1] for t in tests.values()]), strict=True))
+    heads = [name for name in whole if any(key[1] == name for key in tests)]
+    rows, verdicts = [], []
+    for part in dict.fromkeys(part for part, _ in tests):
+        mine = {name: tests[part, name][0] for name in heads if (part, name) in tests}
+        marks = {name: "\\*" if chance[part, name] < LEVEL else "" for name in mine}
+        cells = [f"{mine[n]:+.4f}{marks[n]}" if n in mine else "-" for n in heads]
+        label = part.removeprefix("pgsam no ")
+        rows.append(f"| {label} | {' | '.join(cells)} | {np.mean(list(mine.values())):+.4f} |")
+        helps = sum(bool(marks[n]) and mine[n] > 0 for n in mine)
+        harms = sum(bool(marks[n]) and mine[n] < 0 for n in mine)
+        verdicts.append(_verdict(label, helps, harms, len(mine)))
+    pairs = [t[2] for t in tests.values()]
+    seeds = f"{min(pairs)}" if min(pairs) == max(pairs) else f"{min(pairs)} to {max(pairs)}"
+    head = (
+        f"## What each part of pgsam is worth\n\nMedian over {seeds} seeds of the score with all parts less the score"
+        f" without one, on black boxes, {ABLATION_EVALUATIONS:,} designs. \\*: significant (Wilcoxon's signed-rank"
+        f" test, Holm over all {len(tests)} of the table, level 0.05).\n\n"
+    )
+    lines = [f"| without | {' | '.join(heads)} | mean |", "| --- |" + " ---: |" * (len(heads) + 1), *rows]
+    return head + "\n".join(lines) + "\n\n" + "\n".join(f"- {text}" for text in verdicts)
 
 
-def table(rows: list[Mapping[str, Any]]) -> str:
-    """Rows of one kind as a table; columns in the order in which they come up."""
-    heads = list(dict.fromkeys(key for row in rows for key in row))
-    if not heads:
-        return ""
-    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    return "\n".join([*lines, *(f"| {' | '.join(_cell(row.get(key)) for key in heads)} |" for row in rows)])
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict | list):
-        return json.dumps(value)
-    return "-" if value is None else str(value)
+def _verdict(part: str, helps: int, harms: int, of: int) -> str:
+    if not helps and not harms:
+        return f"{part}: no significant effect on any of {of}"
+    told = [f"helps on {helps}"] if helps else []
+    told += [f"harms on {harms}"] if harms else []
+    return f"{part}: {' and '.join(told)} of {of}"
 
 
 def trials(page: Path, line: Line, references: References, best: Mapping[str, float]) -> str:
@@ -64,5 +86,6 @@ def trials(page: Path, line: Line, references: References, best: Mapping[str, fl
     head = (
         "## Optimizers that take minutes\n\nThrough our adapters, recorded once by `python -m bench.trials`"
         " (trials.jsonl holds their fronts), on a machine that did other work too: seconds are upper bounds."
+        " Optuna's TPE and NSGA-II, used as their documentation shows, stand in the table of 500 evaluations."
     )
     return "\n\n".join([head, "\n".join(lines)]) if rows else ""

@@ -200,6 +200,7 @@ def all_instances(only: Callable[[str], bool] = lambda name: True) -> Line:
             instance.problem  # noqa: B018 - built here, so that what cannot be built is named
         except (TradespaceError, OSError) as error:
             skipped[instance.name] = str(error).splitlines()[0].replace(str(DATA.parent), "shared/data")
+            skipped[instance.name] = skipped[instance.name].replace(f"{Path(__file__).parents[2]}/", "")
         else:
             ready[instance.name] = instance
     return Line(ready, skipped)

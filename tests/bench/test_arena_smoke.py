@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.arena import analysis, code, runner
+from bench.arena import analysis, appendix, code, runner, standing
 from bench.arena.cells import STEADY, Cell, ablations, cells, optimizers, timed
 from bench.arena.curves import curves
 from bench.arena.instances import SEEDS, Chain, Textbook, all_instances, exact_chain
@@ -48,7 +48,9 @@ def test_every_kind_of_cell_runs_resumes_and_is_reported(tmp_path: Path) -> None
     assert all(not r.error for r in found.values()), [r.error for r in found.values() if r.error]
     assert all(r.evaluations <= 300 for r in found.values() if r.cell.evaluations)
     page = write(tmp_path, tmp_path / "page", line).read_text(encoding="utf-8")
-    assert "| sum 8 | 300 | 1: auto, pgsam" in page and "Summary" in page and "serving pool sizing" in page
+    assert "| 300 | sum 8 | 1: archive local search, auto" in page and "serving pool sizing" in page
+    for part in ("Summary", "`auto` (black box) against the best peer", "What was run", "All runs are of the present"):
+        assert part in page, part
 
 
 def test_no_time_runs_nothing(tmp_path: Path) -> None:
@@ -211,6 +213,52 @@ def test_verdicts_count_significant_wins_and_tell_the_worst_deficit() -> None:
     assert (by_peer["worse"].wins, by_peer["worse"].losses, by_peer["worse"].worst) == (1, 0, 0.0)
     assert (by_peer["better"].wins, by_peer["better"].losses, by_peer["better"].where) == (0, 1, "x")
     assert analysis.deficits(table, "auto", ["worse", "better"], ["x"])["x"][1] == "better"
+
+
+def test_a_loss_is_told_with_what_the_runs_say() -> None:
+    """Ours stops at 200 designs on most seeds while pgsam alone goes on: all of it comes from the results."""
+    line = all_instances(lambda name: name == "sum 8")
+    runs = []
+    for seed in range(8):
+        for name, end in (("auto", 0.5 + 0.01 * seed), ("pgsam", 0.95), ("pymoo nsga2", 0.9)):
+            cell = Cell("sum 8", name, 2000, None, seed)
+            volumes = {200: end if name == "auto" else end / 2, 1000: end, 2000: end, -1: end}
+            runs.append(Result(cell, volumes, 2000, 1.0, 5, "auto: learned_chain, because" if name == "auto" else ""))
+    table = analysis.tables(runs, {"sum 8": 1.0}, frozenset())["2,000 evaluations"]
+    standing_ = standing.standings(table)["sum 8"]
+    assert standing_.peer == "pymoo nsga2" and standing_.behind == 8 and standing_.p < 0.05
+    text = standing.losses([table], runs, {"sum 8": 1.0}, line)
+    for part in ("behind in 8 of 8 seeds, significant", "it chose learned_chain", "pgsam alone reaches 0.950",
+                 "nothing was gained after 200 of 2,000 designs"):  # fmt: skip
+        assert part in text, part
+    assert "**-0.365\\*** nsga2" in standing.section([table], line)
+    ahead = [r for r in runs if r.cell.optimizer != "pgsam"]
+    better = analysis.tables([Result(r.cell, {-1: 1.0 - r.volumes[-1]}, 2000, 1.0, 5) for r in ahead], {"sum 8": 1.0},
+                             frozenset())["2,000 evaluations"]  # fmt: skip
+    assert "Nowhere by more than" in standing.losses([better], runs, {"sum 8": 1.0}, line)
+
+
+def test_parts_of_pgsam_are_tested_together() -> None:
+    harmless, useful = list(ablations())[:2]
+    runs = []
+    for seed in range(12):
+        for name, score in (("pgsam", 0.9), (harmless, 0.9), (useful, 0.8 - 0.001 * seed)):
+            runs.append(Result(Cell("sum 24", name, 2000, None, seed), {-1: score}, 2000, 1.0, 5))
+    text = appendix.parts(runs, {"sum 24": 1.0})
+    assert f"{harmless.removeprefix('pgsam no ')}: no significant effect on any of 1" in text
+    assert f"{useful.removeprefix('pgsam no ')}: helps on 1 of 1" in text and "Median over 12 seeds" in text
+    assert appendix.parts(runs[:1], {"sum 24": 1.0}) == ""
+
+
+def test_a_curve_is_drawn_from_the_budget_with_most_seeds() -> None:
+    def of(optimizer: str, budget: int, seed: int) -> Result:
+        volumes = {k: k / 100_000 for k in (500, 2000, 10_000, 50_000) if k <= budget}
+        return Result(Cell("x", optimizer, budget, None, seed), {**volumes, -1: 1.0}, budget, 1.0, 5)
+
+    ours = [of("auto", budget, seed) for budget in (2000, 10_000) for seed in range(4)] + [of("auto", 50_000, 0)]
+    assert [point[0] for point in analysis.curve(ours, "x", "auto", 1.0)] == [500, 2000, 10_000]
+    steady = [of("random", 50_000, 0), *(of("random", 10_000, seed) for seed in (1, 2))]
+    assert [point[0] for point in analysis.curve(steady, "x", "random", 1.0)] == [500, 2000, 10_000]
 
 
 def test_curves_are_well_formed() -> None:
