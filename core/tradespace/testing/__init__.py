@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tradespace.testing.factories import check_factory
     from tradespace.testing.kernels import check_kernel
     from tradespace.testing.optimizers import check_optimizer
+    from tradespace.testing.precisions import check_precision
     from tradespace.testing.readers import check_reader
     from tradespace.testing.report import Kit, KitReport
     from tradespace.testing.run import check_plugin
@@ -33,6 +34,7 @@ _HOME = {
     "check_kernel": "kernels",
     "check_optimizer": "optimizers",
     "check_plugin": "run",
+    "check_precision": "precisions",
     "check_reader": "readers",
     "check_target": "targets",
     "check_workload": "workloads",
@@ -48,6 +50,7 @@ __all__ = [
     "check_kernel",
     "check_optimizer",
     "check_plugin",
+    "check_precision",
     "check_reader",
     "check_target",
     "check_workload",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradespace.errors import PluginError, TradespaceError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 PAIRS = 4
 """Pairs of workload and target that an evaluator factory is tried on at most; two of them are searched for faults."""
-KINDS = ("optimizers", "evaluators", "device_models", "kernels", "readers", "exporters")
+KINDS = ("optimizers", "evaluators", "device_models", "kernels", "precisions", "readers", "exporters")
 """Groups that have a kit of their own. All others are only imported."""
 
 _MARKS: Mapping[str, tuple[str, ...]] = {
@@ -24,6 +25,7 @@ _MARKS: Mapping[str, tuple[str, ...]] = {
     "factories": ("accepts", "bind"),
     "device_models": ("constants", "runs", "table"),
     "kernels": ("inputs", "reference", "run"),
+    "precisions": ("bits_per_element", "nmse", "encode"),
     "readers": ("recognises", "read"),
     "exporters": ("writes", "options", "export"),
     "evaluators": ("space", "metrics", "price"),
@@ -68,11 +70,15 @@ def check_workload_name(ref: Any, registry: Registry) -> KitReport:
 
 
 def check_catalogue(plugin: str, registry: Registry) -> Iterator[KitReport]:
-    """The targets and workloads in a plugin's catalogue."""
+    """The targets, workloads and published rows in a plugin's catalogue."""
     for kind, check in (("targets", check_target_name), ("workloads", check_workload_name)):
         for owner, file in registry.catalogue_files(kind):
             if owner == plugin:
                 yield check(file.stem, registry)
+    for catalogue in registry.catalogues():
+        if catalogue.plugin == plugin:
+            for file in sorted((catalogue.folder / "studies").glob("*/published.yaml")):
+                yield ROWS_KIT.run(file, file.parent.name)
 
 
 # -- objects ----------------------------------------------------------------------------------------------------------
@@ -110,6 +116,10 @@ def check_object(subject: Any, label: str, registry: Registry, kind: str | None 
         from tradespace.testing.kernels import check_kernel
 
         yield check_kernel(subject, label)
+    elif kind == "precisions":
+        from tradespace.testing.precisions import check_precision
+
+        yield check_precision(subject, label)
     elif kind == "readers":
         from tradespace.testing.readers import check_reader
 
@@ -311,5 +321,26 @@ def is_documented(subject: NameSubject) -> None:
         fail("no docstring")
 
 
+def can_be_read(file: Path) -> None:
+    """The file holds rows in the grammar of `tradespace reproduce --keys`."""
+    from tradespace.studies.reproduction.document import read_published
+
+    read_published(file)
+
+
+def has_whole_rows(file: Path) -> None:
+    """Every row alone is in the grammar, too."""
+    from tradespace.studies.reproduction.document import BrokenRow, read_published
+
+    try:
+        rows = read_published(file).rows
+    except TradespaceError:
+        not_applicable("cannot be read")
+    for row in rows:
+        if isinstance(row, BrokenRow):
+            fail(f"row '{row.id}': {row.error}")
+
+
 PLUGIN_KIT: Kit[PluginSubject] = Kit("plugin kit", (loads, claims_no_taken_name, brings_something))
 NAME_KIT: Kit[NameSubject] = Kit("registration kit", (can_be_imported, can_be_built, is_documented))
+ROWS_KIT: Kit[Path] = Kit("rows kit", (can_be_read, has_whole_rows))
