@@ -39,8 +39,8 @@ _PLAN = (
     "Optimizers whose course does not depend on the budget (random, local search, pymoo's nsga2, nsga3, sms_emoa,"
     " age_moea2) ran once with the longest one, which holds the shorter; ours and RVEA ran at each budget anew."
     f" Planned: 20 seeds, {FEW} of what takes more than {LONG:g} s of a core. Ours, random, local search and nsga2 on"
-    " every instance; nsga3, sms_emoa and age_moea2 on all but the chains of 16 and 96; rvea and moead (2,000 designs, it"
-    f" is slow) on chains of 24 and DTLZ; pgsam declared on chains of 24 and 48 and real chains. 50,000 designs:"
+    " every instance; nsga3, sms_emoa and age_moea2 on all but the chains of 16 and 96; rvea and moead (2,000 designs,"
+    f" as it is slow) on chains of 24 and DTLZ; pgsam declared on chains of 24 and 48 and real chains. 50,000 designs:"
     f" {HUGE_SEEDS} seeds on {', '.join(HUGE)}. By the clock: every run pinned to a core of its own on an otherwise"
     " quiet machine, with everything imported and compiled before. What is missing had not finished."
 )
