@@ -57,6 +57,7 @@ class Precision:
         source: where the format is defined.
         codec: the exact codec; without one the format has bytes but cannot encode.
         error: `nmse` of a format without a codec, as `source` says it was measured.
+        exact: a workload shipped in it is exact arithmetic, which no other format may stand in for.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Precision:
     source: str
     codec: Codec | None = None
     error: float | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if min(self.bits, self.block, self.activation_bits) < 1 or self.scale_bits < 0:

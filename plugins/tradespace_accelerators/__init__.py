@@ -14,7 +14,7 @@ def tradespace_catalogue() -> str:
 
 @hookimpl
 def tradespace_workloads() -> dict[str, str]:
-    return {"group-conv": "tradespace_accelerators.draco:build"}
+    return {"group-conv": "tradespace_accelerators.draco:build", "modular": "tradespace_accelerators.cross_he:build"}
 
 
 @hookimpl
@@ -23,12 +23,18 @@ def tradespace_device_models() -> dict[str, str]:
         "weight-stationary": "tradespace.costs.pe_arrays:WeightStationary",
         "output-stationary": "tradespace.costs.pe_arrays:OutputStationary",
         "row-stationary": "tradespace.costs.pe_arrays:RowStationary",
+        "matrix-vector": "tradespace.costs.matrix_vector:MatrixVector",
     }
 
 
 @hookimpl
 def tradespace_evaluators() -> dict[str, str]:
     return {"group-conv": "tradespace_accelerators.draco:GroupConvFactory"}
+
+
+@hookimpl
+def tradespace_precisions() -> dict[str, str]:
+    return {"residue": "tradespace_accelerators.cross_he:RESIDUE"}
 
 
 @hookimpl

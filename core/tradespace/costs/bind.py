@@ -3,6 +3,7 @@
 Everything is per job: an operator's cost per execution times its repeats. Formulas:
 
 - bytes = weights in their format + activations (`activation_bits`) + KV in the KV precision + what a model refetches
+  - activations that it keeps on the chip
 - time  = max(device model's time, bytes / bandwidth) + launch overhead, bandwidth = min(device, memory)
 - DASI  = device model's time / max(...) per operator; a block's is the mean weighted by time (ours, see `qeil`)
 - energy = idle power * time + dynamic power * (a * arithmetic time + (1 - a) * memory time): the device's maximum
@@ -170,6 +171,7 @@ class _Pricing:
         given = model.table(ops, device, self.precisions, *([parts] if parts else []))
         table = given.dense(len(ops), len(self.precisions), where)
         moved = moved + table.refetched if table.refetched is not None else moved
+        moved = np.maximum(moved - table.kept, 0.0) if table.kept is not None else moved
         arithmetic, share = table.time, self.share
         traffic = moved / min(device.bandwidth, memory.bandwidth)
         work = np.maximum(arithmetic, traffic)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-RESERVED = ("time", "overhead", "energy", "refetched", "unsupported")
+RESERVED = ("time", "overhead", "energy", "refetched", "kept", "unsupported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class CostTable:
         overhead: s added after that maximum, beyond the device's ``launch_overhead``, which the engine adds.
         energy: J above idle, main memory excluded. Without it the engine uses the device's power (see `energies`).
         refetched: B that cross the main memory beyond each tensor once, which the engine counts (a small buffer).
+        kept: B of activations that never cross it, as they stay on the chip (a large buffer).
         unsupported: bool, True where the device cannot run the operator in that precision; its other numbers are
             ignored there. Never write inf or nan.
         columns: any further named quantities (``cycles=...``); they become metrics, and add up over a plan unless the
@@ -58,6 +59,7 @@ class CostTable:
     overhead: Floats | None
     energy: Floats | None
     refetched: Floats | None
+    kept: Floats | None
     unsupported: Bools | None
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
@@ -68,6 +70,7 @@ class CostTable:
         overhead: Any = None,
         energy: Any = None,
         refetched: Any = None,
+        kept: Any = None,
         unsupported: Any = None,
         **columns: Any,
     ) -> None:
@@ -76,6 +79,7 @@ class CostTable:
         put(self, "overhead", None if overhead is None else np.asarray(overhead, np.float64))
         put(self, "energy", None if energy is None else np.asarray(energy, np.float64))
         put(self, "refetched", None if refetched is None else np.asarray(refetched, np.float64))
+        put(self, "kept", None if kept is None else np.asarray(kept, np.float64))
         put(self, "unsupported", None if unsupported is None else np.asarray(unsupported, bool))
         put(self, "columns", {name: np.asarray(column, np.float64) for name, column in columns.items()})
 
@@ -83,9 +87,9 @@ class CostTable:
         """Every column as ``(n, p)``, zeros where unsupported. Raises `PluginError` for bad shapes or values."""
         unsupported = _spread(self.unsupported, n, p, bool, f"{where}.unsupported")
         out: dict[str, Any] = {}
-        for name in ("time", "overhead", "energy", "refetched", *self.columns):
+        for name in ("time", "overhead", "energy", "refetched", "kept", *self.columns):
             raw = self.columns[name] if name in self.columns else getattr(self, name)
-            if raw is None and name in ("energy", "refetched"):
+            if raw is None and name in ("energy", "refetched", "kept"):
                 continue
             column = np.where(unsupported, 0.0, _spread(raw, n, p, np.float64, f"{where}.{name}"))
             if not (np.isfinite(column).all() and (column >= 0).all()):

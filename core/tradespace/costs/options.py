@@ -65,10 +65,12 @@ def choose_precisions(
     options: TableOptions, native: str | None, registry: Registry
 ) -> tuple[tuple[Precision, ...], ...]:
     """Formats of the decision, best list first: as asked; else the usual ones that are no wider than the weights are
-    shipped in, then all there are."""
+    shipped in, then all there are. What is shipped in an exact format stays in it."""
     if options.precisions is not None:
         return (load_precisions(options.precisions, registry),)
     known = registry.names("precisions")
+    if native in known and registry.load("precisions", native).exact:
+        return (load_precisions([native], registry),)
     bits = registry.load("precisions", native).bits if native in known else 16
     usual = load_precisions([name for name in DEFAULT_PRECISIONS if name in known], registry)
     narrow = tuple(precision for precision in usual if precision.bits <= bits)
