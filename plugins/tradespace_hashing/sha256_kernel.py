@@ -50,7 +50,7 @@ def _constants() -> Words:
 
 
 def compress(state: Words, block: Words, rounds: int = ROUNDS) -> Words:
-    """(8, n) working variables after ``rounds`` rounds on ``block`` (16, n) from ``state`` (8, n); no final addition."""
+    """(8, n) working variables after ``rounds`` rounds on ``block`` (16, n) from ``state`` (8, n), nothing added."""
 
     def rotate(x: Words, n: int) -> Words:
         return (x >> np.uint32(n)) | (x << np.uint32(32 - n))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.contract import CostTable
+from tradespace.costs.plain_work import plain_work
 from tradespace.costs.roofline import Roofline
-from tradespace.errors import InputError, PluginError
-from tradespace.plugins import foreign
+from tradespace.errors import InputError
 from tradespace.workloads.flow import WORKS, FlowGraph, Work
 from tradespace.workloads.operators import Operators
 
@@ -154,31 +154,8 @@ def _in(device: Device, year: float | None) -> Device:
 def _operation(work: Work, device: Device, registry: Registry, year: float | None) -> tuple[float, float]:
     """(J, s) of one operation: by the device's own model, as work of its kind if it runs that, else as FLOP."""
     known = work.kind in device.runs
-    model = registry.load("device_models", device.model)()
-    row = _operator(work.kind if known else "aggregate", 1.0 if known else work.flop)
-    for names in (FLOATS, registry.names("precisions")):
-        precisions = [registry.load("precisions", name) for name in names]
-        with foreign(f"device model '{device.model}'"):
-            table = model.table(row, _in(device, year), precisions).dense(1, len(precisions), device.model)
-        times = np.where(table.unsupported[0], np.inf, table.time[0])
-        best = int(np.argmin(times))
-        if math.isfinite(times[best]):
-            break
-    else:
-        rule = f"a device that runs '{row.kind[0]}' does so in some precision"
-        raise PluginError(rule, where=f"device {device.name}")
-    second = float(times[best])
-    if table.energy is not None:
-        return float(table.energy[0, best]), second
-    return second * (device.idle_power + device.dynamic_power), second
-
-
-def _operator(kind: str, flop: float) -> Operators:
-    zero = np.zeros(1)
-    return Operators(
-        ("work",), (kind,), np.zeros(1, np.int32), zero, zero, zero, zero, np.array([flop]), zero, zero, zero,
-        zero, zero, np.ones(1), zero, zero,
-    )  # fmt: skip
+    kind, flop = (work.kind, 1.0) if known else ("aggregate", work.flop)
+    return plain_work(kind, flop, _in(device, year), registry, FLOATS)
 
 
 def _hops(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tradespace.testing.exporters import check_exporter
     from tradespace.testing.factories import check_factory
     from tradespace.testing.kernels import check_kernel
+    from tradespace.testing.null_tests import NullReport, null_classification, null_regression
     from tradespace.testing.optimizers import check_optimizer
     from tradespace.testing.precisions import check_precision
     from tradespace.testing.readers import check_reader
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Kit": "report",
     "KitReport": "report",
+    "NullReport": "null_tests",
     "check_device_model": "device_models",
     "check_evaluator": "evaluators",
     "check_exporter": "exporters",
@@ -38,11 +40,14 @@ _HOME = {
     "check_reader": "readers",
     "check_target": "targets",
     "check_workload": "workloads",
+    "null_classification": "null_tests",
+    "null_regression": "null_tests",
 }
 
 __all__ = [
     "Kit",
     "KitReport",
+    "NullReport",
     "check_device_model",
     "check_evaluator",
     "check_exporter",
@@ -54,6 +59,8 @@ __all__ = [
     "check_reader",
     "check_target",
     "check_workload",
+    "null_classification",
+    "null_regression",
 ]
 
 
