@@ -10,3 +10,11 @@ from tradespace.hookspecs import hookimpl
 @hookimpl
 def tradespace_catalogue() -> str:
     return str(Path(__file__).parent / "catalogue")
+
+
+@hookimpl
+def tradespace_device_models() -> dict[str, str]:
+    return {
+        "bank-products": "tradespace_memory.pim_gpt:BankProducts",
+        "companion-logic": "tradespace_memory.pim_gpt:CompanionLogic",
+    }
