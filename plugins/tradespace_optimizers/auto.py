@@ -146,9 +146,9 @@ def _unstructured(view: SearchView) -> Chosen:
 
 
 def _pgsam(view: SearchView) -> Any:
-    from tradespace_optimizers.fallback import pgsam_for
+    from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
 
-    return pgsam_for(view)
+    return PGSAM(view, PGSAMOptions())
 
 
 def _scheduled(view: SearchView) -> Any:

@@ -22,7 +22,6 @@ from tradespace.problem import Scores
 from tradespace.search.archive import concat_scores
 from tradespace.search.contract import SearchView
 from tradespace.search.indicators import nondominated
-from tradespace_optimizers.fallback import pgsam_for
 from tradespace_optimizers.learned_chain_front import front_states
 from tradespace_optimizers.learned_chain_model import (
     Entries,
@@ -34,6 +33,7 @@ from tradespace_optimizers.learned_chain_model import (
     fit,
     forms_of,
 )
+from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
 from tradespace_optimizers.spread import thinned
 from tradespace_optimizers.supports import Supports
 
@@ -75,7 +75,7 @@ class LearnedChain:
         self._view, self._options = view, options
         self._budget = view.evaluations or _BUDGET
         self._blind = replace(view, structure=None)
-        self._pgsam = pgsam_for(self._blind)
+        self._pgsam = PGSAM(self._blind, PGSAMOptions())
         self._designs: list[Designs] = []  # told, and not yet to pgsam
         self._scores: list[Scores] = []
         self._told = self._next = 0

@@ -12,7 +12,7 @@ guidance carry the search.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,6 +40,7 @@ _REMEMBERED = 1_000_000  # designs that are not asked again
 _LIMIT = 50_000  # members
 _LOOKS = 300  # members that a returning chain looks at
 _POOL = 4096  # rows of the pool of members before those that left are let go
+_PLAIN = 8  # plain designs take at most an eighth of the budget
 _MOST = 2048  # chains, where batches are large
 
 
@@ -51,6 +52,8 @@ class PGSAMOptions:
     momentum: choose reassignments by what they gained before.
     guidance: return to the archive, and copy stretches of its members.
     block_moves: set, shift and copy runs of entries.
+    far_runs: while the archive is small beside ``chains``, most moves set runs of any length, screened by nothing: what
+        lies beyond several worse moves is found in one.
     returning: share of chains that return to the archive after a batch.
     turning: share of returning chains that take another direction first.
     screen: moves that are tried for a neighbour which remembered gains do not expect to be dominated; 1 takes any.
@@ -65,6 +68,7 @@ class PGSAMOptions:
     momentum: bool = True
     guidance: bool = True
     block_moves: bool = True
+    far_runs: bool = True
     returning: float = 0.9
     turning: float = 1.0
     screen: int = 8
@@ -95,19 +99,22 @@ class PGSAM:
         self._rules = moves.Rules(tries, options.sharpness, options.explore, screen=options.screen)
         self._shares = [moves.kinds(self._layout, block_moves=options.block_moves, guides=g) for g in (False, True)]
         plain = view.space.homogeneous()
-        few = plain.take(np.linspace(0, len(plain) - 1, min(len(plain), self._count // 2)).astype(np.intp))
+        half = self._count // 2
+        some = plain.take(_spaced(len(plain), max(self._budget // _PLAIN, half)))
         suggested = [] if view.suggestions is None else list(view.suggestions().values())
-        self._plain = view.space.concat([*suggested, few])  # where the search begins, before random designs
+        few = some.take(_spaced(len(some), half))
+        self._start = view.space.concat([*suggested, few])  # where the search begins, before random designs
+        self._plain = some  # all are priced once chains have started
         m = len(view.objectives)
         self._members = Members(m, _LIMIT)
         self._pool: Array = np.empty((_POOL, view.space.width))  # codes of members, and of some that were
         self._where: Rows = np.empty(0, np.int64)  # row of each member there
         self._pooled = 0
-        most = int(self._layout.options.max(initial=1))
-        self._effect: Array = np.zeros((view.space.width, most, m + 1))  # what an option adds, up to a constant
+        largest = int(self._layout.options.max(initial=1))
+        self._effect: Array = np.zeros((view.space.width, largest, m + 1))  # what an option adds, up to a constant
         self._first: list[tuple[Array, Scores]] = []
         self._chains: chains.Chains | None = None
-        self._queue = plain.take(slice(0, 0))  # relaxed designs still to be priced
+        self._queue = plain.take(slice(0, 0))  # plain and relaxed designs still to be priced
         self._low, self._high = np.full(m, np.inf), np.full(m, -np.inf)
         self._scale = chains.scale_of(self._members, np.zeros(m), np.ones(m), options.corner)
         self._seen = Seen(_REMEMBERED)
@@ -118,8 +125,8 @@ class PGSAM:
 
     def ask(self, n: int, rng: Rng) -> Designs:
         if self._chains is None:
-            plain = self._plain.take(slice(self._told, self._told + n))
-            return self._space.concat([plain, self._space.sample(n - len(plain), rng)])
+            first = self._start.take(slice(self._told, self._told + n))
+            return self._space.concat([first, self._space.sample(n - len(first), rng)])
         warm = self._queue.take(slice(0, n))
         if len(warm) == n:
             return warm
@@ -130,9 +137,11 @@ class PGSAM:
         o, front = self._options, self._members
         screens = o.screen > 1 and o.momentum
         guides = moves.Guides(self._effect, self._pool, self._where, front.corners if screens else NO_CORNERS)
+        far = (1.0 + len(front) / self._count) ** -2.0 if o.far_runs else 0.0
+        shares = moves.reaching(self._shares[o.guidance and len(front) > 1], far)
         return moves.neighbours(
-            self._layout, now.codes, now.objectives, self._shares[o.guidance and len(front) > 1], rng, n=n,
-            turn=self._turn, slopes=self._scale.slopes(now.weights), guides=guides, rules=self._rules,
+            self._layout, now.codes, now.objectives, shares, rng, n=n, turn=self._turn,
+            slopes=self._scale.slopes(now.weights), guides=guides, rules=replace(self._rules, far=far),
         )  # fmt: skip
 
     def _fresh(self, codes: Array, digests: NDArray[np.uint64], rng: Rng) -> Designs:
@@ -195,7 +204,7 @@ class PGSAM:
         self._where = gather(self._where, at, index)
 
     def _gather(self, codes: Array, scores: Scores, rng: Rng) -> None:
-        """Chains start once as many designs as chains are known."""
+        """Chains start once as many designs as chains are known; other plain and relaxed designs come next."""
         self._first.append((codes, scores))
         if self._told < self._count:
             return
@@ -207,8 +216,10 @@ class PGSAM:
         known_codes = np.concatenate([c for c, _ in self._first])
         self._chains = chains.start(known_codes, known, self._count, self._scale, rng)
         self._first = []
+        self._queue = self._plain.take(np.flatnonzero(~self._seen.holds(self._plain.digest)))
         if self._options.warm_start == "relaxation":
-            self._queue = relaxed_designs(self._view, known, most=self._budget // 4)
+            relaxed = relaxed_designs(self._view, known, most=self._budget // 4)
+            self._queue = self._space.concat([self._queue, relaxed])
 
     def _anneal(self, codes: Array, objectives: Array, violation: Array, rng: Rng) -> None:
         """Each row against the chain it belongs to."""
@@ -248,6 +259,11 @@ class PGSAM:
 
     def _temperature(self) -> float:
         return float(self._t0 * self._options.end_temperature**self._progress)
+
+
+def _spaced(count: int, most: int) -> Rows:
+    """At most ``most`` of ``count`` rows, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
 
 
 def _check(o: PGSAMOptions) -> None:

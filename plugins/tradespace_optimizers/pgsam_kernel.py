@@ -122,9 +122,12 @@ def shift_cut(row, start, width, state):  # type: ignore[no-untyped-def]
 
 
 @njit_plain
-def set_run(row, start, width, options, state):  # type: ignore[no-untyped-def]
-    """A run of entries takes one code."""
-    length = geometric(state, max(2.0, width / 6.0), width)
+def set_run(row, start, width, options, far, state):  # type: ignore[no-untyped-def]
+    """A run of entries takes one code. ``far``: its length is log-uniform up to the whole variable, else short."""
+    if far:
+        length = np.int64(np.exp(uniform(state) * np.log(width + 1.0)))
+    else:
+        length = geometric(state, max(2.0, width / 6.0), width)
     low = start + below(state, width) - length // 2
     value = np.float64(below(state, options))
     for j in range(max(low, start), min(low + length, start + width)):
@@ -191,7 +194,7 @@ def propose(seed, lo, hi, turn, shares, codes, objectives, slopes, columns, opti
             open_stream(state, seed, r)
             row, which = out[r], 0
             for attempt in range(attempts):
-                u, which = uniform(state), 0
+                u, which, far = uniform(state), 0, False
                 for j in range(row.shape[0]):
                     row[j] = codes[c, j]
                 while which < MUTATE and u >= shares[which]:
@@ -209,8 +212,9 @@ def propose(seed, lo, hi, turn, shares, codes, objectives, slopes, columns, opti
                     elif which == SWAP:
                         swap(row, start, width, state)
                     else:
-                        set_run(row, start, width, lanes[lane, 2], state)
-                if which == MUTATE or attempt + 1 == attempts:
+                        far = uniform(state) < rules[5]
+                        set_run(row, start, width, lanes[lane, 2], far, state)
+                if which == MUTATE or far or attempt + 1 == attempts:  # a far run goes beyond what gains foretell
                     break
                 if promising(row, codes[c], objectives[c], effect, columns, low, scale, table, guess):
                     break

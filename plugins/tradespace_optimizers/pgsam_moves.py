@@ -26,6 +26,8 @@ KINDS = ("reassign", "cut", "swap", "block", "copy", "mutate")  # in the order o
 SHARES: Mapping[str, float] = {"reassign": 1.0, "cut": 0.15, "swap": 0.05, "block": 0.1, "copy": 0.3, "mutate": 1.0}
 """How often each kind is tried, relative to the others that apply (tuned on the chains of bench/optimizers.py)."""
 
+_FAR = 0.5  # most of the moves that are far runs
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -95,20 +97,31 @@ def kinds(layout: Layout, *, block_moves: bool, guides: bool) -> Array:
     return np.asarray(share / share.sum())
 
 
+def reaching(share: Array, far: float) -> Array:
+    """``(6,)`` probabilities ``share`` with half of ``far`` given to runs, where runs are set at all."""
+    if not far or not share[kernel.BLOCK]:
+        return share
+    more = share * (1.0 - _FAR * far)
+    more[kernel.BLOCK] += _FAR * far
+    return more
+
+
 @dataclass(frozen=True)
 class Rules:
     """Numbers of the moves: see `PGSAMOptions`. ``copied``: mean share of a design that a copy takes over. ``screen``:
-    moves tried for a neighbour that is not expected to be dominated."""
+    moves tried for a neighbour that is not expected to be dominated. ``far``: share of runs that are of any length, and
+    not screened."""
 
     tries: int = 24
     sharpness: float = 10.0
     explore: float = 0.2
     copied: float = 0.35
     screen: int = 1
+    far: float = 0.0
 
     @property
     def array(self) -> Array:
-        return np.asarray([self.tries, self.sharpness, self.explore, self.copied, self.screen], np.float64)
+        return np.asarray([self.tries, self.sharpness, self.explore, self.copied, self.screen, self.far], np.float64)
 
 
 @dataclass(frozen=True)

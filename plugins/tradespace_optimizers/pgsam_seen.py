@@ -72,6 +72,10 @@ class Seen:
         self.table: Digests = np.zeros(_FIRST, np.uint64)
         self._count, self._most = 0, most
 
+    def holds(self, digests: Digests) -> NDArray[np.bool_]:
+        """``(N,)`` whether each was added."""
+        return np.asarray([self.table[slot(self.table, digest)] != 0 for digest in digests], bool)
+
     def add(self, digests: Digests) -> None:
         if self._count >= self._most:
             return

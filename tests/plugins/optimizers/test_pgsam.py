@@ -261,11 +261,32 @@ def test_remembered_gains_choose_the_move() -> None:
         assert low <= (moved[:, 3] == 1).mean() < high
 
 
+def test_far_runs_have_any_length_and_are_not_screened() -> None:
+    codes = np.zeros((2000, SPACE.width))
+    short, far = (_moved("block", codes, far=share) for share in (0.0, 1.0))
+    start, width, _ = LAYOUT.lanes[0]
+    whole = [(moved[:, start : start + width] != 0).all(axis=1).mean() for moved in (short, far)]
+    assert whole[1] > 2 * whole[0]
+    share = moves.kinds(LAYOUT, block_moves=True, guides=True)
+    assert moves.reaching(share, 0.5).sum() == pytest.approx(1.0)
+    assert moves.reaching(share, 0.5)[moves.kernel.BLOCK] > 0.25
+    none = moves.kinds(LAYOUT, block_moves=False, guides=True)
+    assert np.array_equal(moves.reaching(none, 0.5), none)
+
+
 # -- switches ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "switch", [{"momentum": False}, {"guidance": False}, {"block_moves": False}, {"turning": 0.0}, {"screen": 1}]
+    "switch",
+    [
+        {"momentum": False},
+        {"guidance": False},
+        {"block_moves": False},
+        {"far_runs": False},
+        {"turning": 0.0},
+        {"screen": 1},
+    ],
 )
 def test_a_switch_changes_what_is_asked(switch: dict[str, Any]) -> None:
     on, off = _asked({}), _asked(switch)
@@ -275,7 +296,7 @@ def test_a_switch_changes_what_is_asked(switch: dict[str, Any]) -> None:
 def test_the_warm_start_asks_the_relaxed_front_first() -> None:
     problem = Problem.of(Chain(0, 10, kind="coupled"), GOALS)
     view = view_of(problem, Budget(600))
-    optimizer = PGSAM(view, PGSAMOptions())
+    optimizer = PGSAM(view, PGSAMOptions(chains=30))  # enough for every plain design to be among the first
     first = optimizer.ask(30, rng(0, 0, "ask"))
     scores = problem.score(first)
     optimizer.tell(first, scores, rng(0, 0, "tell"))
