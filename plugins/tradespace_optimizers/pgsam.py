@@ -38,7 +38,7 @@ Rng = np.random.Generator
 _BUDGET = 10_000  # designs that cooling spans where the budget is not a number of designs
 _REMEMBERED = 1_000_000  # designs that are not asked again
 _LIMIT = 50_000  # members
-_LOOKS = 300  # members that a returning chain looks at
+_LOOKS, _GLANCES = 1000, 300  # members that a returning chain looks at: a few chains, and many
 _POOL = 4096  # rows of the pool of members before those that left are let go
 _PLAIN = 8  # plain designs take at most an eighth of the budget
 _MOST = 2048  # chains, where batches are large
@@ -242,11 +242,12 @@ class PGSAM:
     def _settle(self, now: chains.Chains, codes: Array, objectives: Array, violation: Array, seed: np.uint64) -> None:
         o, members, scale, temperature = self._options, self._members, self._scale, self._temperature()
         share = o.returning if o.guidance and len(members) else 0.0
+        looks = _LOOKS if len(now) <= self._count else _GLANCES
 
         def work(lo: int, hi: int) -> None:
             annealing.settle(
                 seed, lo, hi, self._turn, codes, objectives, violation, now.codes, now.objectives, now.violation,
-                now.weights, scale.low, scale.span, scale.corner, scale.feasible, temperature, share, o.turning, _LOOKS,
+                now.weights, scale.low, scale.span, scale.corner, scale.feasible, temperature, share, o.turning, looks,
                 self._pool, self._where, members.now.columns, members.violation, np.empty(1, np.uint64),
                 np.empty(objectives.shape[1]),
             )  # fmt: skip
