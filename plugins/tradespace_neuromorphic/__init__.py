@@ -10,3 +10,21 @@ from tradespace.hookspecs import hookimpl
 @hookimpl
 def tradespace_catalogue() -> str:
     return str(Path(__file__).parent / "catalogue")
+
+
+@hookimpl
+def tradespace_workloads() -> dict[str, str]:
+    return {
+        "sequential": "tradespace.workloads.sequential:build",
+        "active": "tradespace_neuromorphic.snn_neuromorphic:build",
+    }
+
+
+@hookimpl
+def tradespace_device_models() -> dict[str, str]:
+    return {"event-cores": "tradespace.costs.event_cores:EventCores"}
+
+
+@hookimpl
+def tradespace_evaluators() -> dict[str, str]:
+    return {"event-mapping": "tradespace.costs.event_mapping:EventMappingFactory"}

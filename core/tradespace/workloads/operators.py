@@ -32,6 +32,7 @@ WINDOW = ("out_height", "out_width", "kernel_height", "kernel_width")
 """What a convolution's gemm view forgets: the sizes of one output map and of the filter; 0 where nobody said."""
 PRICED = (
     *SHAPE, *WINDOW, "flop", "weights", "act_in", "act_out", "kv_read", "kv_write", "weights_resident", "kv_resident",
+    "sparsity",
 )  # fmt: skip
 """Columns that a device model may read: rows equal in `kind` and in these are priced once."""
 
@@ -59,6 +60,7 @@ class Operators:
         weights_resident, kv_resident: elements that occupy memory. 0 on a second phase that reuses the first's.
         out_height, out_width, kernel_height, kernel_width: of a convolution, 0 where unknown and for other kinds
             (left out: unknown everywhere). m = images x out_height x out_width.
+        sparsity: share of `act_in` that is zero on average; 0 where nobody said. Event-driven devices skip zeros.
     """
 
     name: tuple[str, ...]
@@ -81,9 +83,10 @@ class Operators:
     out_width: Floats = field(default_factory=_unknown)
     kernel_height: Floats = field(default_factory=_unknown)
     kernel_width: Floats = field(default_factory=_unknown)
+    sparsity: Floats = field(default_factory=_unknown)
 
     def __post_init__(self) -> None:
-        for column in WINDOW:
+        for column in (*WINDOW, "sparsity"):
             if not getattr(self, column).size:
                 object.__setattr__(self, column, np.zeros(len(self.name)))
 
@@ -257,6 +260,8 @@ def _check_operators(where: str, operators: Operators, blocks: int) -> None:
             raise InputError(f"column '{column}' has one entry per operator", value=values.shape, where=where)
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise InputError(f"column '{column}' is finite and not negative", where=where)
+    if (operators.sparsity > 1).any():
+        raise InputError("sparsity is a share from 0 to 1", value=float(operators.sparsity.max()), where=where)
     if set(operators.block.tolist()) != set(range(blocks)):
         raise InputError("every block has operators and every operator a block", where=where)
 

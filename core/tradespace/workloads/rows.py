@@ -36,6 +36,7 @@ class Row:
     out_width: float = 0.0
     kernel_height: float = 0.0
     kernel_width: float = 0.0
+    sparsity: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""Changes to operator graphs that hold for any of them: parts of a network, and batches of images."""
+"""Changes to operator graphs that hold for any of them: parts of a network, batches, how active it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -60,3 +62,28 @@ def batched(graph: OperatorGraph, batch: int, where: str) -> OperatorGraph:
         native_precision=graph.native_precision,
         facts={**graph.facts, "batch": batch, "macs": float((more.macs * more.repeat).sum())},
     )  # fmt: skip
+
+
+def with_activity(graph: OperatorGraph, activity: Any, where: str) -> OperatorGraph:
+    """The graph with a stated share of non-zero elements among what its operators read.
+
+    Args:
+        activity: a share from 0 to 1 for all operators but those that read the input from outside (a picture has no
+            zeros to skip), or {pattern of operator names: share}; the last match holds.
+
+    Raises:
+        InputError: no share. UnknownName: a pattern that matches no operator.
+    """
+    ops = graph.operators
+    sparsity = np.array(ops.sparsity)
+    fed = np.isin(np.arange(len(ops)), graph.edges.dest)
+    for pattern, value in activity.items() if isinstance(activity, Mapping) else [(None, activity)]:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+            raise InputError("an activity is a share from 0 to 1", value=repr(value)[:80], where=where)
+        hits = fed if pattern is None else np.array([fnmatchcase(name, str(pattern)) for name in ops.name])
+        if pattern is not None and not hits.any():
+            raise UnknownName("operator", str(pattern)[:80], ops.name, where=where)
+        sparsity[hits] = 1.0 - value
+    read = float((ops.act_in * ops.repeat).sum()) or 1.0
+    share = float((ops.act_in * ops.repeat * (1.0 - sparsity)).sum()) / read
+    return replace(graph, operators=replace(ops, sparsity=sparsity), facts={**graph.facts, "activity": share})
