@@ -10,3 +10,26 @@ from tradespace.hookspecs import hookimpl
 @hookimpl
 def tradespace_catalogue() -> str:
     return str(Path(__file__).parent / "catalogue")
+
+
+@hookimpl
+def tradespace_workloads() -> dict[str, str]:
+    return {"hash_search": "tradespace_hashing.mining_workload:build"}
+
+
+@hookimpl
+def tradespace_device_models() -> dict[str, str]:
+    return {"sha256-asic": "tradespace_hashing.asic:HashCores"}
+
+
+@hookimpl
+def tradespace_evaluators() -> dict[str, str]:
+    return {"mining": "tradespace_hashing.mining:MiningFactory"}
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    return {
+        "double-sha256": "tradespace_hashing.sha256_kernel:DoubleSha256",
+        "ridge-readout": "tradespace_hashing.ridge_kernel:RidgeReadout",
+    }
