@@ -47,13 +47,14 @@ _MOST = 2048  # chains, where batches are large
 @dataclass(frozen=True)
 class PGSAMOptions:
     """Attributes:
-    chains: 0 takes a fiftieth of the budget, between 16 and 40. Larger batches make more of them, up to 2,048.
+    chains: 0 takes a fiftieth of the budget, between 16 and 40, for one objective between 8 and 40. Larger batches
+        make more of them, up to 2,048.
     warm_start: "relaxation" prices the front of the chain structure first, where there is one; "none".
     momentum: choose reassignments by what they gained before.
     guidance: return to the archive, and copy stretches of its members.
     block_moves: set, shift and copy runs of entries.
     far_runs: while the archive is small beside ``chains``, most moves set runs of any length, screened by nothing: what
-        lies beyond several worse moves is found in one.
+        lies beyond several worse moves is found in one. Not for one objective.
     returning: share of chains that return to the archive after a batch.
     turning: share of returning chains that take another direction first.
     screen: moves that are tried for a neighbour which remembered gains do not expect to be dominated; 1 takes any.
@@ -92,7 +93,8 @@ class PGSAM:
         _check(options)
         self._view, self._space, self._options = view, view.space, options
         self._budget = view.evaluations or _BUDGET
-        self._count = options.chains or int(np.clip(self._budget // 50, 16, 40))
+        least = 16 if len(view.objectives) > 1 else 8  # chains that all look the same way may be fewer
+        self._count = options.chains or int(np.clip(self._budget // 50, least, 40))
         self.batch = self._count
         self._layout = moves.layout_of(view.space)
         tries = options.tries if options.momentum else 1
@@ -137,7 +139,8 @@ class PGSAM:
         o, front = self._options, self._members
         screens = o.screen > 1 and o.momentum
         guides = moves.Guides(self._effect, self._pool, self._where, front.corners if screens else NO_CORNERS)
-        far = (1.0 + len(front) / self._count) ** -2.0 if o.far_runs else 0.0
+        many = now.objectives.shape[1] > 1  # the front of one objective is always small
+        far = (1.0 + len(front) / self._count) ** -2.0 if o.far_runs and many else 0.0
         shares = moves.reaching(self._shares[o.guidance and len(front) > 1], far)
         return moves.neighbours(
             self._layout, now.codes, now.objectives, shares, rng, n=n, turn=self._turn,
