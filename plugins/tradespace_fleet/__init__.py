@@ -24,6 +24,8 @@ def tradespace_workloads() -> dict[str, str]:
         "smtwtp": "tradespace_fleet.workloads:build_smtwtp",
         "flow_graph": "tradespace.workloads.flow:build",
         "trigger_chain": "tradespace_fleet.hep_daq:build",
+        "agent_dag": "tradespace_fleet.ufo3_workload:build",
+        "agent_dag_random": "tradespace_fleet.ufo3_workload:build_random",
     }
 
 
@@ -38,6 +40,7 @@ def tradespace_device_models() -> dict[str, str]:
         "node": "tradespace_fleet.node:Node",
         "flow-node": "tradespace.costs.flow_nodes:FlowNode",
         "flow-processor": "tradespace.costs.flow_nodes:FlowProcessor",
+        "agent-host": "tradespace_fleet.ufo3_host:AgentHost",
     }
 
 
@@ -48,6 +51,7 @@ def tradespace_evaluators() -> dict[str, str]:
         "colony": "tradespace_fleet.colony:ColonyFactory",
         "queue": "tradespace_fleet.queue:QueueFactory",
         "flow": "tradespace.costs.flow:FlowFactory",
+        "agents": "tradespace_fleet.ufo3:AgentsFactory",
     }
 
 

@@ -23,6 +23,8 @@ Ints = NDArray[np.int32]
 
 NOBODY = -1
 """No resource (a pure delay), no lock, no gate, no alternative."""
+NEVER = -2
+"""The resource of a task that is given up as soon as it asks: a report of something that failed."""
 ALL = -1
 
 
@@ -250,7 +252,7 @@ def events(
 
     Args:
         work: (N, T) or (T,) s that a task takes alone.
-        resource: (N, T) or (T,) index of the resource, -1: a pure delay.
+        resource: (N, T) or (T,) index of the resource, -1: a pure delay, `NEVER`: given up when it asks.
         priority: (N, T) or (T,), the lowest first; among equals who asked first.
         outages: (N, K, 3) instead of the table's, resource -1 where a design has fewer.
         alternative: resource (-1: none) and s of work there, (N, T) or (T,) each.
@@ -299,7 +301,7 @@ def _check_outages(down: Floats, count: int) -> None:
 
 
 def _check_designs(table: TaskTable, resource: Ints, priority: Floats) -> None:
-    if resource.size and not (resource.min() >= NOBODY and resource.max() < len(table.resources)):
+    if resource.size and not (resource.min() >= NEVER and resource.max() < len(table.resources)):
         raise InputError(f"a task runs on one of the {len(table.resources)} resources, or -1", where="resource")
     if np.isnan(priority).any():
         raise InputError("priorities are numbers", where="priority")
@@ -307,7 +309,7 @@ def _check_designs(table: TaskTable, resource: Ints, priority: Floats) -> None:
         raise InputError("a lock is another resource than the one a task runs on", where="lock")
     batches = np.array([*(x.batch for x in table.resources), False])
     special = (table.locks >= 0) | (np.asarray(table.demand) > 0)
-    if (batches[resource] & special).any():
+    if (batches[np.maximum(resource, NOBODY)] & special).any():
         raise InputError("tasks of a batch hold no lock and no share of the channel", where="resource")
 
 

@@ -113,6 +113,9 @@ def ask(w, task, res, heap, t):  # type: ignore[no-untyped-def]
             give_up(w, task, heap, t)
             return
     if r < 0:
+        if r < -1:
+            give_up(w, task, heap, t)
+            return
         task[t].state, task[t].start = RUNS, w[0].now
         schedule(w, heap, w[0].now + task[t].work, t + w[0].span * task[t].attempt)
         return

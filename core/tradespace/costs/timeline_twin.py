@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tradespace.costs.timeline import TaskTable
+from tradespace.costs.timeline import NEVER, TaskTable
 
 
 def ordered_twin(table: TaskTable, duration: Sequence[float]) -> list[float]:
@@ -240,7 +240,9 @@ def _ask(w: _World, task: int) -> None:
             _give_up(w, task)
             return
     r = w.resource[task]
-    if r < 0:
+    if r == NEVER:
+        _give_up(w, task)
+    elif r < 0:
         w.start[task] = w.now
         w.running.setdefault(r, []).append(_Run(task, w.tick(), w.now + w.work[task], 0.0))
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tradespace.costs.timeline import Resource, TaskTable, events, ordered
+from tradespace.costs.timeline import NEVER, Resource, TaskTable, events, ordered
 from tradespace.costs.timeline_twin import events_twin, ordered_twin
 from tradespace.errors import InputError
 
@@ -22,9 +22,9 @@ def a_table(rng: np.random.Generator, *, shared: bool) -> tuple[TaskTable, np.nd
         batch = bool(rng.random() < 0.2)
         window = float(rng.choice(LATTICE)) if batch else 0.0
         resources.append(Resource(f"r{r}", 1 if batch else int(rng.integers(1, 3)), batch, gate, window))
-    resource = rng.integers(-1, m, n).astype(np.int32)
+    resource = np.where(rng.random(n) < 0.1, NEVER, rng.integers(-1, m, n)).astype(np.int32)
     batches = np.array([x.batch for x in resources] + [False])
-    plain = ~batches[resource] & (resource >= 0)
+    plain = ~batches[np.maximum(resource, -1)] & (resource >= 0)
     lock = np.where(plain & (rng.random(n) < 0.3), rng.integers(0, m, n), -1)
     lock = np.where((lock >= 0) & ((lock == resource) | batches[lock]), -1, lock)
     demand = np.where(plain & shared & (rng.random(n) < 0.5), rng.choice([0.5, 1.0], n), 0.0)

@@ -1,0 +1,310 @@
+"""Sessions of one request as a task table of the timeline engine: attempts, replicas, edits, faults.
+
+The planner's first call is task 0. Every star has A attempts of R replicas; the attempts that a draw needs are the last
+ones, so that what follows a star waits for one known task; attempts that are not needed pass in no time. A failed or
+finished attempt is followed by an edit on the planner, which drains all that queues for it and closes the hosts while
+it runs. A star of several replicas ends with the first that succeeds. Every fault of a host is followed by an edit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from tradespace.costs.timeline import NEVER, Resource, TaskTable, Times, events
+from tradespace_fleet.ufo3_config import Config
+from tradespace_fleet.ufo3_host import Hosts
+from tradespace_fleet.ufo3_workload import AgentDag, Floats, Request
+
+Ints = NDArray[np.int64]
+PLANNER, CREW, FIRST = 0, 1, 2
+FAILS = NEVER
+"""Resource of a report that never comes: the task is given up as soon as it asks."""
+RAN, CANCELLED, SKIPPED = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Mode:
+    """Decisions about a whole design."""
+
+    concurrency: int
+    window: float
+    attempts: int
+    replicas: int
+    recovery: str
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Random numbers of ``reps`` sessions of a request, the same for every design (common random numbers)."""
+
+    dag: AgentDag
+    index: int
+    reps: int
+    seed: int
+    hosts: Hosts
+
+    @property
+    def request(self) -> Request:
+        return self.dag.requests[self.index]
+
+    def rng(self, *entity: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, self.index, *entity))))
+
+    def work(self, attempt: int, replica: int) -> Floats:
+        """(reps, n) s on a host of unit speed."""
+        stars = self.request.stars
+        noise = self.rng(1, attempt, replica).standard_normal((self.reps, len(stars)))
+        return np.array([s.median for s in stars]) * np.exp(np.array([s.spread for s in stars]) * noise)
+
+    def success(self, attempt: int, replica: int) -> NDArray[np.bool_]:
+        """(reps, n) whether an attempt succeeds; one factor of the whole session correlates them."""
+        stars, rho = self.request.stars, self.dag.correlation
+        common = self.rng(2).standard_normal((self.reps, 1))
+        own = self.rng(3, attempt, replica).standard_normal((self.reps, len(stars)))
+        limit = ndtri(np.array([s.success for s in stars]))
+        return np.asarray(np.sqrt(rho) * common + np.sqrt(1.0 - rho) * own < limit)
+
+    def call(self, kind: int, law: tuple[float, float], *entity: int) -> Floats:
+        """(reps,) s of a call of the planner."""
+        return np.asarray(law[0] * np.exp(law[1] * self.rng(kind, *entity).standard_normal(self.reps)))
+
+    def holds(self) -> NDArray[np.bool_]:
+        """(reps, lines) whether the predicates are true."""
+        chance = np.array([line.holds for line in self.request.lines])
+        return np.asarray(self.rng(4).random((self.reps, len(chance))) < chance)
+
+    def faults(self, config: Config) -> Floats:
+        """(reps, K, 3) host, start, end as the orchestrator sees it."""
+        at = {name: j for j, name in enumerate(self.hosts.name)}
+        rows = [np.tile([[at[f.host], f.at, f.lasts]], (self.reps, 1)) for f in config.faults]
+        for j in np.flatnonzero(self.hosts.mtbf > 0).tolist():
+            draw = self.rng(5, j).standard_exponential((self.reps, 2))
+            begins, lasts = draw[:, 0] * self.hosts.mtbf[j], draw[:, 1] * self.hosts.repair[j]
+            rows.append(np.stack([np.full(self.reps, float(j)), begins, lasts], axis=1))
+        if not rows:
+            return np.zeros((self.reps, 0, 3))
+        found = np.stack(rows, axis=1)
+        found[:, :, 2] = found[:, :, 1] + config.back(found[:, :, 2])
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What happens of A attempts of R replicas of each star: (reps, n), (reps, n, A) or (reps, n, A, R)."""
+
+    state: Ints  # RAN, CANCELLED (a failed star before it), SKIPPED (a predicate was false)
+    success: NDArray[np.bool_]
+    runs: NDArray[np.bool_]  # (reps, n, A)
+    reports: NDArray[np.bool_]  # (reps, n, A, R) whether a replica succeeds
+    work: Floats  # (reps, n, A, R) s at unit speed
+
+
+def outcome_of(draws: Draws, attempts: int, replicas: int) -> Outcome:
+    """Draw the attempts of all stars and follow the lines."""
+    n, reps = len(draws.request.stars), draws.reps
+    shape = (reps, n, attempts, replicas)
+    work: Floats = np.empty(shape)
+    good: NDArray[np.bool_] = np.empty(shape, bool)
+    for a in range(attempts):
+        for r in range(replicas):
+            work[:, :, a, r], good[:, :, a, r] = draws.work(a, r), draws.success(a, r)
+    any_good = np.asarray(good.any(axis=3), bool)
+    used = np.where(any_good.any(axis=2), np.argmax(any_good, axis=2) + 1, attempts)
+    # the attempts that are needed become the last ones
+    at = (np.arange(attempts)[None, None, :] - attempts + used[:, :, None]).clip(0)[..., None]
+    work, good = np.take_along_axis(work, at, 2), np.take_along_axis(good, at, 2)
+    success = np.asarray(any_good.any(axis=2), bool)
+    state = _states(draws, success)
+    runs = (np.arange(attempts)[None, None, :] >= attempts - used[:, :, None]) & (state == RAN)[:, :, None]
+    return Outcome(state, success & (state == RAN), runs, good, work)
+
+
+def _states(draws: Draws, success: NDArray[np.bool_]) -> Ints:
+    """(reps, n) what the lines make of each star."""
+    state, holds = np.zeros(success.shape, np.int64), draws.holds()
+    for row, line in enumerate(draws.request.lines):  # by destination, and lines lead forwards
+        skipped = (state[:, line.source] == SKIPPED) | ~holds[:, row]
+        failed = (state[:, line.source] == CANCELLED) | ~success[:, line.source]
+        found = np.where(skipped, SKIPPED, np.where(failed & line.strict, CANCELLED, RAN))
+        state[:, line.dest] = np.maximum(state[:, line.dest], found)
+    return state
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The task table of one request in one mode, and where its tasks are."""
+
+    request: Request
+    mode: Mode
+    config: Config
+    hosts: Hosts
+    faults: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.request.stars), self.mode.attempts, self.mode.replicas
+
+    @cached_property
+    def run(self) -> Ints:
+        """(n, A, R) tasks on hosts; task 0 is the planner's first call."""
+        n, a, r = self.shape
+        return 1 + np.arange(n * a * r).reshape(n, a, r)
+
+    @cached_property
+    def report(self) -> Ints:
+        """(n, A, R); the runs themselves where there is one replica."""
+        return self.run if self.mode.replicas == 1 else self.run + self.run.size
+
+    @cached_property
+    def end(self) -> Ints:
+        """(n, A) ends of attempts."""
+        n, a, r = self.shape
+        return self.run[:, :, 0] if r == 1 else 1 + 2 * n * a * r + np.arange(n * a).reshape(n, a)
+
+    @cached_property
+    def edit(self) -> Ints:
+        """(n, A)"""
+        n, a, _ = self.shape
+        return 1 + int(max(self.end.max(), self.report.max())) + np.arange(n * a).reshape(n, a)
+
+    @cached_property
+    def fault(self) -> Ints:
+        """(K, 2) when a fault is found out, and the edit that follows."""
+        return 1 + int(self.edit.max()) + np.arange(2 * self.faults).reshape(self.faults, 2)
+
+    @property
+    def tasks(self) -> int:
+        return int(self.edit.max()) + 1 + 2 * self.faults
+
+    @cached_property
+    def table(self) -> TaskTable:
+        """Edges, resources and locks."""
+        config, (n, a, r) = self.config, self.shape
+        rows: list[tuple[int, int, float, bool]] = []
+        for star in range(n):
+            if not self.request.before[star]:
+                rows += [(0, int(t), 0.0, False) for t in self.run[star, 0]]
+            for line in self.request.before[star]:
+                source = self.end[line.source, -1] if config.overlap else self.edit[line.source, -1]
+                lag = config.detect if config.overlap else 0.0
+                rows += [(int(source), int(t), lag, line.strict and config.overlap) for t in self.run[star].ravel()]
+            for k in range(a):
+                if r > 1:
+                    rows += [(int(self.run[star, k, j]), int(self.report[star, k, j]), 0.0, True) for j in range(r)]
+                    rows += [(int(self.report[star, k, j]), int(self.end[star, k]), 0.0, True) for j in range(r)]
+                rows.append((int(self.end[star, k]), int(self.edit[star, k]), config.detect, False))
+                if k + 1 < a:
+                    rows += [(int(self.edit[star, k]), int(t), 0.0, False) for t in self.run[star, k + 1]]
+        rows += [(int(found), int(edit), 0.0, False) for found, edit in self.fault]
+        need, lock = np.full(self.tasks, -1), np.full(self.tasks, -1)
+        lock[self.run] = CREW
+        if r > 1:
+            need[self.end] = 1
+        edges = np.array([row[:2] for row in rows], np.int32).reshape(-1, 2)
+        patience = config.heartbeat + (config.budget if self.mode.recovery == "wait" else 0.0)
+        return TaskTable(
+            self.tasks, edges, self._resources, [row[2] for row in rows], lock=lock, patience=patience, need=need,
+            strict=[row[3] for row in rows],
+        )  # fmt: skip
+
+    @property
+    def _resources(self) -> tuple[Resource, ...]:
+        config, many = self.config, int(self.run.size)
+        planner = Resource("planner", 1, config.batching, None if config.overlap else "crew",
+                           self.mode.window if config.batching else 0.0)  # fmt: skip
+        gate = "planner" if config.lock else None
+        slots = [many if config.unlimited else int(k) for k in self.hosts.slots]
+        hosts = (Resource(f"host {j}", k, gate=gate) for j, k in enumerate(slots))
+        return planner, Resource("crew", self.mode.concurrency), *hosts
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Simulated sessions: N designs times ``reps`` draws, design first."""
+
+    layout: Layout
+    outcome: Outcome  # of the draws, not repeated for the designs
+    times: Times
+    host: Ints  # (N reps, n, A, R) where an attempt was meant to run
+    other: Ints  # the same, the alternative, or -1
+    work: Floats  # (N reps, T)
+    faults: Floats  # (N reps, K, 3)
+
+
+def simulate(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, priority: Floats) -> Sessions:
+    """Run sessions.
+
+    Args:
+        places: (N, n, m + 1) hosts of each star in the order in which attempts and replicas take them, -1 padded.
+        priority: (N, n), the lowest first.
+    """
+    config, hosts, (n, a, r) = layout.config, layout.hosts, layout.shape
+    many, reps = len(priority), draws.reps
+    shape = (many * reps, layout.tasks)
+    work, resource = np.zeros(shape), np.full(shape, -1, np.int32)
+    other, other_work = np.full(shape, -1, np.int32), np.zeros(shape)
+    runs, wanted = np.tile(outcome.runs, (many, 1, 1)), np.tile(outcome.work, (many, 1, 1, 1))
+    host, spare = _places(places, outcome, layout.shape, reps)
+    extra = config.dispatch + 2.0 * hosts.latency
+    on = runs[..., None] & (host >= 0)
+    flat = layout.run.ravel()
+    resource[:, flat] = np.where(on, host + FIRST, -1).reshape(len(work), -1)
+    work[:, flat] = np.where(on, extra[host] + wanted / hosts.speed[host], 0.0).reshape(len(work), -1)
+    other[:, flat] = np.where(on & (spare >= 0), spare + FIRST, -1).reshape(len(work), -1)
+    other_work[:, flat] = np.where(on & (spare >= 0), extra[spare] + wanted / hosts.speed[spare], 0.0).reshape(
+        len(work), -1
+    )
+    if r > 1:
+        lost = runs[..., None] & ~(np.tile(outcome.reports, (many, 1, 1, 1)) & (host >= 0))
+        resource[:, layout.report.ravel()] = np.where(lost, FAILS, -1).reshape(len(work), -1)
+    work[:, 0] = np.tile(draws.call(6, draws.dag.creation), many)
+    edits = runs & config.edits
+    resource[:, layout.edit.ravel()] = np.where(edits, PLANNER, -1).reshape(len(work), -1)
+    for k in range(a):
+        for star in range(n):
+            cost = draws.call(7, draws.dag.edit, star, k) + config.sync + config.pause
+            work[:, layout.edit[star, k]] = np.where(edits[:, star, k], np.tile(cost, many), 0.0)
+    faults = np.tile(draws.faults(config), (many, 1, 1))
+    _fault_edits(layout, draws, faults, resource, work, many)
+    downs = faults + np.array([FIRST, 0.0, 0.0])
+    ranks = np.zeros(shape)
+    ranks[:, flat] = np.repeat(np.repeat(priority, a * r, axis=1), reps, axis=0)
+    times = events(layout.table, work, resource, ranks, outages=downs, alternative=(other, other_work))
+    return Sessions(layout, outcome, times, host, spare, work, faults)
+
+
+def _places(places: Ints, outcome: Outcome, shape: tuple[int, int, int], reps: int) -> tuple[Ints, Ints]:
+    """(N reps, n, A, R) host of each attempt, -1 where there are fewer hosts than replicas, and its alternative.
+
+    A first attempt runs on the first place, a retry on the next (planners move a star that failed), replicas on those
+    that follow; the alternative is the place after the attempt's own, or none.
+    """
+    n, a, r = shape
+    count = (places >= 0).sum(axis=2)  # (N, n)
+    number = outcome.runs.cumsum(axis=2) - 1  # (reps, n, A) which attempt this is
+    slot = number.clip(0)[None, :, :, :, None] + np.arange(r)  # (1, reps, n, A, R)
+    many = count[:, None, :, None, None]
+    host = np.take_along_axis(places[:, None, :, None, :], slot % many, axis=4)
+    host = np.where(np.arange(r) < many, host, -1)
+    spare = np.take_along_axis(places[:, None, :, None, :], (slot + 1) % many, axis=4)
+    spare = np.where(many > 1, spare, -1)
+    size = (len(places) * reps, n, a, r)
+    return host.reshape(size), spare.reshape(size)
+
+
+def _fault_edits(layout: Layout, draws: Draws, faults: Floats, resource: Any, work: Floats, many: int) -> None:
+    """An edit follows every fault that is noticed, where some star was meant to run on the host."""
+    config, first = layout.config, resource[:, layout.run.ravel()] - FIRST
+    for k in range(layout.faults):
+        noticed = (faults[:, k, 2] - faults[:, k, 1] > config.heartbeat) & (first == faults[:, k, :1]).any(axis=1)
+        found, edit = layout.fault[k]
+        cost = draws.call(8, draws.dag.edit, k) + config.sync + config.pause
+        work[:, found] = np.where(noticed, faults[:, k, 1] + config.heartbeat, 0.0)
+        on = noticed & config.edits
+        resource[:, edit], work[:, edit] = np.where(on, PLANNER, -1), np.where(on, np.tile(cost, many), 0.0)
