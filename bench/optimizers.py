@@ -36,6 +36,7 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "  no momentum": ("pgsam", COLD | {"momentum": False}),
     "  no guidance": ("pgsam", COLD | {"guidance": False}),
     "  no block moves": ("pgsam", COLD | {"block_moves": False}),
+    "  no far runs": ("pgsam", COLD | {"far_runs": False}),
     "  no annealing": ("pgsam", COLD | {"end_temperature": 1e-9}),
     "  no turning": ("pgsam", COLD | {"turning": 0.0}),
     "  no screening": ("pgsam", COLD | {"screen": 1}),
