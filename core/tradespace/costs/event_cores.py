@@ -7,7 +7,8 @@ non-zero activations, so time and energy grow with events x fan-out):
 - a core reads weights in words of `word` bits, one word an access: an event is delivered once for each word-wide group
   of a layer's output channels, ceil(n x bits / word) times (once in a depthwise convolution);
 - a weight is read once an input, if any of the positions that share it has an event: 1 - sparsity^positions;
-- time is deliveries over the chip's event rate, or, for dense layers that no core holds, weights over `stream`;
+- time is deliveries over the chip's event rate; dense layers whose weights are streamed take, for every event, the
+  `stream_latency` and the event's row of weights over `stream`, where that is longer;
 - energy is `energy_event` a delivery and `energy_synapse` a byte of weights read.
 """
 
@@ -72,7 +73,8 @@ class EventCores:
     Constants: ``tiles`` slots on the chip and ``cores`` usable ones; ``event_rate`` deliveries a second; ``word`` bits
     of weights an access; ``bits`` of the widest weights; ``weight_memory`` and ``map_memory`` of a core; ``neurons``
     and ``fan_in`` at most (0: no limit); ``weight_sharing`` (0: a convolution stores every synapse); ``stream`` (B/s of
-    weights of dense layers that a core cannot hold; 0: they are split over cores); ``converter`` (1: the first
+    weights that dense layers read from outside the cores, one layer after another; 0: they are split over cores) and
+    ``stream_latency`` (s an event before its row arrives); ``converter`` (1: the first
     convolution runs where the sensor's data enters, at no cost); ``dispatch`` (s from host to chip and back, once a
     batch); ``leakage`` (W a core in use). The last three are read by `event-mapping` only.
     """
@@ -89,6 +91,7 @@ class EventCores:
         "fan_in": "1 or zero",
         "weight_sharing": "1 or zero",
         "stream": "B/s or zero",
+        "stream_latency": "s or zero",
         "energy_event": "J or zero",
         "energy_synapse": "J/B or zero",
         "converter": "1 or zero",
@@ -96,7 +99,7 @@ class EventCores:
         "leakage": "W or zero",
     }
     defaults: ClassVar[Mapping[str, float]] = {
-        "tiles": float(MAX_CORES), "neurons": 0.0, "fan_in": 0.0, "weight_sharing": 1.0, "stream": 0.0,
+        "tiles": float(MAX_CORES), "neurons": 0.0, "fan_in": 0.0, "weight_sharing": 1.0, "stream": 0.0, "stream_latency": 0.0,
         "energy_event": 0.0, "energy_synapse": 0.0, "converter": 0.0, "dispatch": 0.0, "leakage": 0.0, "cores": 1.0,
         "bits": 8.0, "weight_memory": 1e5, "map_memory": 1e5,
     }  # fmt: skip
@@ -119,7 +122,6 @@ class EventCores:
             columns["deliveries"].append(work.deliveries)
             columns["operations"].append(work.operations)
             columns["cores"].append(cores)
-            # an operator that no event reaches is still asked for: one delivery
             columns["time"].append(times(operators, work, bits, device))
             columns["energy"].append(work.deliveries * device.energy_event + work.synapses * device.energy_synapse)
             columns["unsupported"].append(np.full(len(operators), bits > device.bits))
@@ -157,10 +159,18 @@ def limits_of(device: Device) -> CoreLimits:
 
 
 def times(ops: Operators, work: EventWork, bits: float, device: Device) -> Floats:
-    """(n,) s of each operator: deliveries at the event rate, or the stream of weights that no core holds."""
+    """(n,) s of each operator: deliveries at the event rate, or the rows of weights that its events call for.
+
+    An operator that no event reaches is still asked for: it takes as long as one delivery.
+    """
     time = np.maximum(work.deliveries, np.where(ops.flop > 0, 1.0, 0.0)) / device.event_rate
     if device.stream <= 0:
         return time
-    bytes_ = ops.weights * (bits / 8)
-    streamed = np.isin(np.array(ops.kind), ("matmul",)) & (bytes_ > device.weight_memory)
-    return np.maximum(time, np.where(streamed, images_of(ops) * bytes_ / device.stream, 0.0))
+    row = device.stream_latency + ops.n * (bits / 8) / device.stream
+    return np.maximum(time, np.where(streamed(ops, device), work.events * row, 0.0))
+
+
+def streamed(ops: Operators, device: Device) -> NDArray[np.bool_]:
+    """(n,) whether an operator reads its weights from outside the cores."""
+    dense = np.isin(np.array(ops.kind), ("matmul",))
+    return np.asarray(dense & (device.stream > 0))

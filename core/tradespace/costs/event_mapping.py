@@ -4,7 +4,8 @@ A layer (see `core_allocation.units_of`) takes at least the cores its weights an
 times as many, each a region of its map, and its events are then delivered that much faster. Layers that together need
 more cores than there are run in passes, and every pass loads its weights, stores what leaves it and reads it again.
 Latency is the time of a batch, one layer after another; inside a pass layers work on different inputs of a batch at the
-same time, so a batch takes the sum for its first input and the slowest layer for every further one (ours).
+same time, so a batch takes the sum for its first input and the slowest layer for every further one; layers that stream
+their weights share one stream and add up (ours).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from tradespace import plugins
 from tradespace.costs.core_allocation import passes, unit_cores, units_of
-from tradespace.costs.event_cores import event_work, limits_of, times
+from tradespace.costs.event_cores import event_work, limits_of, streamed, times
 from tradespace.costs.options import load_precisions
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import ProblemError, UnknownName
@@ -233,7 +234,7 @@ class EventMapping:
         need = need * spread
         held = costs.weights.T[format_] * costs.copies.T[format_] * spread
         count, ends = passes(need, device.cores)
-        slowest = _sum_of_slowest(time, ends)
+        slowest = _sum_of_slowest(time, ends, self._streamed)
         first = time.sum(axis=1)
         load, load_energy = self._loads(costs.leaves.T[format_], ends, count, held.sum(axis=1), batch)
         latency = device.dispatch + first + (batch - 1.0) * slowest + load
@@ -249,6 +250,12 @@ class EventMapping:
             "loss": np.array([p.nmse for p in self.formats])[format_], "memory": held.sum(axis=1),
         }  # fmt: skip
         return Prices(columns, self._violations(count, held.sum(axis=1), need.sum(axis=1)))
+
+    @cached_property
+    def _streamed(self) -> NDArray[np.bool_]:
+        """(U,) layers that read their weights from outside the cores."""
+        alone = streamed(self.graph.operators, self.device)
+        return np.array([bool(alone[unit].any()) for unit in self.units])
 
     def _loads(self, leaves: Floats, ends: Any, count: Any, held: Floats, batch: Floats) -> tuple[Floats, Floats]:
         """(N,) s and J of loading weights and of maps between passes, per batch; 0 for one pass."""
@@ -292,12 +299,16 @@ class EventMapping:
         return replace(plan, rows=rows)
 
 
-def _sum_of_slowest(time: Floats, ends: Any) -> Floats:
-    """(N,) the slowest layer of each pass, added up: what one more input of a batch takes."""
-    total, worst = np.zeros(len(time)), np.zeros(len(time))
+def _sum_of_slowest(time: Floats, ends: Any, stream: NDArray[np.bool_]) -> Floats:
+    """(N,) what one more input of a batch takes: in each pass the slowest layer, or all streaming ones; added up."""
+    total, worst, shared = (np.zeros(len(time)) for _ in range(3))
     now = np.zeros(len(time), np.int64)
     for unit in range(time.shape[1]):
         new = ends[:, unit] > now
-        total, worst = np.where(new, total + worst, total), np.where(new, 0.0, worst)
-        now, worst = ends[:, unit], np.maximum(worst, time[:, unit])
-    return total + worst
+        total = np.where(new, total + np.maximum(worst, shared), total)
+        worst, shared, now = np.where(new, 0.0, worst), np.where(new, 0.0, shared), ends[:, unit]
+        if stream[unit]:
+            shared = shared + time[:, unit]
+        else:
+            worst = np.maximum(worst, time[:, unit])
+    return total + np.maximum(worst, shared)
