@@ -24,9 +24,10 @@ from tradespace_optimizers.tinynas_spaces import Spaces, outer_variables
 @dataclass(frozen=True)
 class TinyNASOptions:
     """outer: variables that span the spaces (a list, or text with commas); default width and resolution if present.
-    share: of the budget that stage 1 may spend. keep: spaces that stage 2 begins with, 0 takes 8 for one objective and
-    an eighth of them for several. end: spaces it ends with, 0 takes 1 for one objective and all kept ones for several
-    (keep=1 is the paper). top: share of a space's survivors whose mean decides (the paper: 1).
+    share: of the budget that stage 1 may spend. keep: spaces that stage 2 begins with, 0 takes 16 for one objective
+    and an eighth of them for several. end: spaces it ends with, 0 takes 2 for one objective, one to fall back on where
+    the other is soon searched out, and all kept ones for several (keep=1 is the paper).
+    top: share of a space's survivors whose mean decides (the paper: 1).
     population, parents: of stage 2 (appendix D). crossover, rate: share of children with two parents, chance of each
     entry to change; 0 takes 1 / entries. The paper has 0.5 and 0.1: with dozens of entries that changes several at once
     and ends lower on two boards (ours). wander: share of children moved to another kept space.
@@ -66,8 +67,8 @@ class TinyNAS:
         outer = outer_variables(view.space, options.outer)
         count = int(np.prod([v.count or 1 for v in outer])) if outer else 1
         single = len(view.objectives) == 1
-        keep = options.keep or (8 if single else max(1, count // 8))
-        end = options.end or (1 if single else keep)
+        keep = options.keep or (16 if single else max(1, count // 8))
+        end = options.end or (2 if single else keep)
         limit = max(1, int(options.share * budget))
         self._pool = Pool(view)
         model = self._pool.model if options.children > 1 else None
