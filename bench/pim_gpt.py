@@ -1,0 +1,109 @@
+"""A bfloat16 matrix in banks times a vector on this processor: GB/s beside the row-major kernel, numpy and the DRAM.
+
+One thread and all of them; the layout of 8 channels x 16 banks against `gemv-bf16` on plain rows (the same bytes) and
+numpy's fp32 product (twice the bytes). The companion's functions in elements a second, beside numpy's. Medians with
+quartile ranges; the load of the system is printed, as it decides what they are worth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tradespace.kernels import ISAS, time_kernel, usable_cpus
+from tradespace.kernels.dense import GemvBF16
+from tradespace.kernels.probes import Read
+from tradespace_memory.pim_kernels import BankGemv, CompanionGELU, CompanionLayerNorm, CompanionSoftmax
+
+SHAPES = ((3072, 768), (8192, 4096))
+"""(outputs, inputs): GPT-2 small's first feed-forward matrix stays in the caches, 67 MB do not."""
+ROWS, WIDTH = 384, 512  # GPT-3 XL: heads x layers, context
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--isa", choices=ISAS, default="native")
+    parser.add_argument("--repetitions", type=int, default=15)
+    options = parser.parse_args()
+    rng, threads = np.random.default_rng(0), sorted({1, len(usable_cpus()) or 1})
+    read = {n: time_kernel(Read(), Read().inputs(16_000_000, rng), threads=n).bandwidth for n in threads}
+    products = [row for shape in SHAPES for row in _products(shape, threads, options, rng)]
+    functions = [_function(kind(isa=options.isa), options.repetitions, rng) for kind in _FUNCTIONS]
+    document = {"load": os.getloadavg(), "isa": options.isa, "read": read, "products": products, "functions": functions}
+    if options.json:
+        print(json.dumps(document))
+        return 0
+    print(
+        f"load {document['load']}, isa {options.isa}; read "
+        + ", ".join(f"{n}: {r / 1e9:.1f} GB/s" for n, r in read.items())
+    )
+    print(f"{'kernel':18s}{'shape':>12s} thr{'us':>9s}{'spread':>8s}{'GB/s':>8s}{'of read':>9s}{'x numpy':>9s}")
+    for row in products:
+        ratio = f"{row['numpy'] / row['seconds']:9.2f}" if row["threads"] == 1 else ""
+        print(
+            f"{row['kernel']:18s}{row['shape']:>12s}{row['threads']:4d}{row['seconds'] * 1e6:9.1f}{row['spread']:8.1%}"
+            f"{row['bandwidth'] / 1e9:8.1f}{row['bandwidth'] / read[row['threads']]:9.2f}{ratio}"
+        )
+    for row in functions:
+        print(f"{row['kernel']:22s}{row['elements'] / 1e9:8.2f} G elements/s, numpy fp32 {row['numpy'] / 1e9:.2f}")
+    return 0
+
+
+_FUNCTIONS = (CompanionSoftmax, CompanionLayerNorm, CompanionGELU)
+
+
+def _products(
+    shape: tuple[int, int], threads: list[int], options: Any, rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    weights, x = rng.standard_normal(shape, dtype=np.float32), rng.standard_normal(shape[1], dtype=np.float32)
+    peer = _timed(lambda: weights @ x, options.repetitions)
+    banks, rows = BankGemv(isa=options.isa), GemvBF16(isa=options.isa)
+    out = []
+    for kernel, inputs in ((banks, banks.shaped(*shape, rng)), (rows, rows.shaped(*shape, 1, rng))):
+        for n in threads:
+            timing = time_kernel(kernel, inputs, threads=n, repetitions=options.repetitions)
+            out.append(
+                {"kernel": kernel.name, "shape": f"{shape[0]}x{shape[1]}", "threads": n, "seconds": timing.median,
+                 "spread": timing.spread, "bandwidth": timing.bandwidth, "numpy": peer}
+            )  # fmt: skip
+    return out
+
+
+def _function(kernel: Any, repetitions: int, rng: np.random.Generator) -> dict[str, Any]:
+    inputs = kernel.shaped(ROWS, WIDTH, rng)
+    ours = time_kernel(kernel, inputs, repetitions=repetitions).median
+    peer = _timed(lambda: _numpy(kernel.form, inputs["x"]), repetitions)
+    size = inputs["x"].size
+    return {"kernel": kernel.name, "elements": size / ours, "numpy": size / peer}
+
+
+def _numpy(form: str, x: Any) -> Any:
+    """The peer in fp32, as one writes it."""
+    if form == "softmax":
+        raised = np.exp(x - x.max(axis=1, keepdims=True))
+        return raised / raised.sum(axis=1, keepdims=True)
+    if form == "layernorm":
+        return (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + np.float32(1e-5))
+    with np.errstate(over="ignore"):
+        return x / (1 + np.exp(np.float32(-1.5957691) * (x + np.float32(0.044715) * x * x * x)))
+
+
+def _timed(work: Callable[[], Any], repetitions: int) -> float:
+    work()
+    seconds = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
