@@ -62,7 +62,10 @@ def tradespace_optimizers() -> dict[str, str]:
 
 @hookimpl
 def tradespace_kernels() -> dict[str, str]:
-    return {"trigger-scores": "tradespace_fleet.hep_daq_kernel:TriggerScores"}
+    return {
+        "trigger-scores": "tradespace_fleet.hep_daq_kernel:TriggerScores",
+        "agent-sessions": "tradespace_fleet.ufo3_kernel:AgentSessions",
+    }
 
 
 @hookimpl

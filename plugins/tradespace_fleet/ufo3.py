@@ -215,8 +215,9 @@ class AgentsEvaluator:
                         if name in LONGEST:
                             columns[name][some] = np.maximum(columns[name][some], each.max(axis=1))
                         else:
-                            columns[name][some] += each.mean(axis=1) / len(self._draws)
-        return Prices(columns)
+                            columns[name][some] += each.mean(axis=1)
+        many = len(self._draws)
+        return Prices({k: v if k in LONGEST else v / many for k, v in columns.items()})
 
     def _groups(self, designs: Designs) -> Iterator[tuple[Any, Mode]]:
         names = ("concurrency", "window", "retries", "recovery", "replicas")

@@ -36,7 +36,7 @@ LONGEST = ("recovery",)
 
 def measure(s: Sessions, draws: Draws, hosts: Hosts) -> dict[str, Floats]:
     """Metric -> (N reps,)."""
-    layout, config, times = s.layout, s.layout.config, s.times
+    layout, times = s.layout, s.times
     count, flat = len(s.host) // draws.reps, layout.run.ravel()
     tiled = {
         k: np.tile(getattr(s.outcome, k), (count,) + (1,) * (getattr(s.outcome, k).ndim - 1))
@@ -61,7 +61,8 @@ def measure(s: Sessions, draws: Draws, hosts: Hosts) -> dict[str, Floats]:
     )
     work, path = alone.sum(axis=1), layout.request.longest(alone)
     first = np.where(used, begin, np.inf).min(axis=1, initial=np.inf)
-    final = np.where(used, end, 0.0).max(axis=1, initial=0.0)
+    ends = np.where(tiled["runs"].reshape(len(on), -1), times.finish[:, layout.end.ravel()], 0.0)
+    final = ends.max(axis=1, initial=0.0)
     wait = np.where(used, begin - times.asked[:, flat], 0.0).sum(axis=1)
     took = np.where(taken > 0, taken, final) - np.where(np.isfinite(first), first, 0.0)
     return {

@@ -186,22 +186,21 @@ class Layout:
     def table(self) -> TaskTable:
         """Edges, resources and locks."""
         config, (n, a, r) = self.config, self.shape
-        rows: list[tuple[int, int, float, bool]] = []
+        rows: list[tuple[int, int, bool]] = []
         for star in range(n):
             if not self.request.before[star]:
-                rows += [(0, int(t), 0.0, False) for t in self.run[star, 0]]
+                rows += [(0, int(t), False) for t in self.run[star, 0]]
             for line in self.request.before[star]:
                 source = self.end[line.source, -1] if config.overlap else self.edit[line.source, -1]
-                lag = config.detect if config.overlap else 0.0
-                rows += [(int(source), int(t), lag, line.strict and config.overlap) for t in self.run[star].ravel()]
+                rows += [(int(source), int(t), line.strict and config.overlap) for t in self.run[star].ravel()]
             for k in range(a):
                 if r > 1:
-                    rows += [(int(self.run[star, k, j]), int(self.report[star, k, j]), 0.0, True) for j in range(r)]
-                    rows += [(int(self.report[star, k, j]), int(self.end[star, k]), 0.0, True) for j in range(r)]
-                rows.append((int(self.end[star, k]), int(self.edit[star, k]), config.detect, False))
+                    rows += [(int(self.run[star, k, j]), int(self.report[star, k, j]), True) for j in range(r)]
+                    rows += [(int(self.report[star, k, j]), int(self.end[star, k]), True) for j in range(r)]
+                rows.append((int(self.end[star, k]), int(self.edit[star, k]), False))
                 if k + 1 < a:
-                    rows += [(int(self.edit[star, k]), int(t), 0.0, False) for t in self.run[star, k + 1]]
-        rows += [(int(found), int(edit), 0.0, False) for found, edit in self.fault]
+                    rows += [(int(self.edit[star, k]), int(t), False) for t in self.run[star, k + 1]]
+        rows += [(int(found), int(edit), False) for found, edit in self.fault]
         need, lock = np.full(self.tasks, -1), np.full(self.tasks, -1)
         lock[self.run] = CREW
         if r > 1:
@@ -209,8 +208,8 @@ class Layout:
         edges = np.array([row[:2] for row in rows], np.int32).reshape(-1, 2)
         patience = config.heartbeat + (config.budget if self.mode.recovery == "wait" else 0.0)
         return TaskTable(
-            self.tasks, edges, self._resources, [row[2] for row in rows], lock=lock, patience=patience, need=need,
-            strict=[row[3] for row in rows],
+            self.tasks, edges, self._resources, lock=lock, patience=patience, need=need,
+            strict=[row[2] for row in rows],
         )  # fmt: skip
 
     @property
@@ -251,7 +250,7 @@ def simulate(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, prior
     other, other_work = np.full(shape, -1, np.int32), np.zeros(shape)
     runs, wanted = np.tile(outcome.runs, (many, 1, 1)), np.tile(outcome.work, (many, 1, 1, 1))
     host, spare = _places(places, outcome, layout.shape, reps)
-    extra = config.dispatch + 2.0 * hosts.latency
+    extra = config.dispatch + 2.0 * hosts.latency + config.detect  # a slot is taken until the orchestrator knows
     on = runs[..., None] & (host >= 0)
     flat = layout.run.ravel()
     resource[:, flat] = np.where(on, host + FIRST, -1).reshape(len(work), -1)

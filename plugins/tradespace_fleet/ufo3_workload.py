@@ -121,7 +121,7 @@ def build(options: Mapping[str, Any]) -> AgentDag:
     """The workload type `agent_dag`: one request, ``stars`` a mapping of names.
 
     A star has ``duration`` (the median), and may have ``spread``, ``success``, ``priority``, ``hosts`` (classes that
-    can run it), ``required``, ``copies`` (equal stars name_0, name_1, ...), and ``after``: names or {star, kind, holds}.
+    can run it), ``required``, ``copies`` (equal stars name_0, name_1, ...), ``after``: names or {star, kind, holds}.
 
     Raises:
         InputError, UnitError, UnknownName: keys or values that do not fit, or stars that wait for each other.
