@@ -14,7 +14,11 @@ def tradespace_catalogue() -> str:
 
 @hookimpl
 def tradespace_workloads() -> dict[str, str]:
-    return {"hash_search": "tradespace_hashing.mining_workload:build"}
+    return {
+        "hash_search": "tradespace_hashing.mining_workload:build",
+        "narma": "tradespace_hashing.reservoir:build",
+        "labelled_table": "tradespace_hashing.claims:build",
+    }
 
 
 @hookimpl
@@ -24,7 +28,11 @@ def tradespace_device_models() -> dict[str, str]:
 
 @hookimpl
 def tradespace_evaluators() -> dict[str, str]:
-    return {"mining": "tradespace_hashing.mining:MiningFactory"}
+    return {
+        "mining": "tradespace_hashing.mining:MiningFactory",
+        "reservoir": "tradespace_hashing.reservoir:ReservoirFactory",
+        "claims": "tradespace_hashing.claims:ClaimsFactory",
+    }
 
 
 @hookimpl

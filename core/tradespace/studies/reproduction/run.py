@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tradespace import expressions, units
+from tradespace.data_files import MissingData
 from tradespace.errors import InputError, PluginError, ProblemError, TradespaceError, UnitError
 from tradespace.studies.reproduction.bands import WHOLE
 from tradespace.studies.reproduction.document import BrokenRow, Published, Row, find_row_names
@@ -112,6 +113,8 @@ def _row(row: Row | BrokenRow, pricer: Pricer, known: Mapping[str, Any]) -> list
         if row.what[0] == "expr":
             return [_identity(row, known)]
         return list(_priced(row, pricer))
+    except MissingData as error:
+        return [_line(row, row.id, row.published[0], None, "not reproducible", str(error))]
     except TradespaceError as error:
         return [_line(row, row.id, row.published[0], None, "error", str(error))]
     except Exception as error:  # a plugin's mechanism raised: the row says so, the others go on
