@@ -42,4 +42,6 @@ def tradespace_kernels() -> dict[str, str]:
     return {
         "group-conv-fp32": "tradespace_accelerators.draco_kernels:GroupConvFP32",
         "group-conv-int8": "tradespace_accelerators.draco_kernels:GroupConvInt8",
+        "ntt-bytes": "tradespace_accelerators.cross_he_kernel:NTTBytes",
+        "ntt-butterflies": "tradespace_accelerators.cross_he_kernel:NTTButterflies",
     }
