@@ -161,7 +161,7 @@ def read_config(options: Mapping[str, Any], hosts: tuple[str, ...]) -> Config:
         concurrency=listed["concurrency"],
         retries=listed["retries"],
         replicas=listed["replicas"],
-        window=window,
+        window=tuple(int(w) if w % 1 == 0 else w for w in window),
         recovery=_words(options.get("recovery", list(RECOVERIES)), "recovery"),
         replications=integer(options, "replications", where, high=MAX_REPLICATIONS, default=32),
         seed=integer(options, "seed", where, low=0, high=2**53, default=0),

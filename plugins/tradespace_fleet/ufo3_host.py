@@ -83,17 +83,19 @@ class Hosts:
 
 
 def hosts_of(target: Target) -> Hosts:
-    """The hosts of a target: devices of model "agent-host" or, where there are none, "node"; else a computer (a target
-    of roofline devices) is one host, its first device, of one slot and unit speed.
+    """The hosts of a target: devices of model "agent-host" or, where there are none, "node"; else a computer (all its
+    devices are rooflines) is one host, its first device, of one slot and unit speed.
 
     Raises:
         InputError: no hosts, too little memory for an agent, or too many.
     """
     found = [d for d in target.devices if d.model == MODEL] or [d for d in target.devices if d.model == NODE]
-    found = found or [d for d in target.devices if d.model == COMPUTER][:1]
+    if not found and all(d.model == COMPUTER for d in target.devices):
+        found = list(target.devices[:1])
     if not found:
         models = ", ".join(sorted({d.model for d in target.devices}))
-        raise InputError("agents run on devices of model 'agent-host', 'node' or 'roofline'", value=models)
+        rule = "agents run on devices of model 'agent-host' or 'node', or on a computer of 'roofline' devices alone"
+        raise InputError(rule, value=models)
     small = next((d for d in found if d.capacity < FOOTPRINT), None)
     if small is not None:
         raise InputError("an agent needs 1 GiB of memory", value=f"{small.name} has {small.capacity:.3g} B")

@@ -344,6 +344,7 @@ def _dag(
         "requests": float(len(requests)),
         "stars": float(count),
         "lines": float(sum(len(r.lines) for r in requests)),
+        "depth": float(max(r.longest(np.ones((1, len(r.stars))))[0] for r in requests)),
     }
     creation, edit = ((common[k], common[f"{k}_spread"]) for k in ("creation", "edit"))
     return AgentDag(name, requests, creation, edit, common["correlation"], sources, facts)

@@ -58,6 +58,8 @@ def test_the_recorded_session() -> None:
     assert found["work"] == pytest.approx(674.548)
     assert found["critical_path"] == pytest.approx(638.157)
     assert (found["edits"], found["calls"], found["width"]) == (4.0, 5.0, 4.0)
+    facts = load_workload("task-32", registry()).facts
+    assert (facts["stars"], facts["lines"], facts["depth"]) == (5.0, 4.0, 2.0)
     assert found["span"] == pytest.approx(269.110 + 16.52 + 5.0 + 369.047, abs=0.1)
     assert found["makespan"] == pytest.approx(15.80 + found["span"] + 16.52 + 5.0, abs=0.1)
 
@@ -149,7 +151,7 @@ def test_side_by_side_saves_what_the_abstract_says_and_the_lock_costs() -> None:
 
 
 def test_a_window_saves_calls_and_costs_time() -> None:
-    short, long = (price(nebula(), {"window": w}, window=["0 s", "20 s"]) for w in ("0.0", "20.0"))
+    short, long = (price(nebula(), {"window": w}, window=["0 s", "20 s"]) for w in (0, 20))
     assert long["calls"] < short["calls"]
     assert long["makespan"] > short["makespan"]
 
