@@ -66,7 +66,7 @@ def test_a_buffer_saves_traffic_and_nothing_else() -> None:
     """Off: every activation crosses the memory. On: operands and constants alone do."""
     large, none = (price(NTT, buffer=buffer, vector="100 TFLOPS") for buffer in ("1 GB", 0))
     assert none["matrix_time"] == large["matrix_time"]
-    assert none["latency"] > 1.5 * large["latency"]
+    assert none["latency"] > 1.3 * large["latency"]
     words = 16384 * 16 * 4
     assert price({**NTT, "kernel": "vec-mod-mul"}, vector="1e30 FLOPS")["latency"] == pytest.approx(3 * words / 1e12)
 
