@@ -19,6 +19,7 @@ SEARCHES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("ft06", "six-machines", "rl_aco", ("makespan",)),
     ("smtwtp-50", "single-machine", "rl_aco", ("tardiness",)),
     ("iot-100", "cloud-fleet", "rl_aco", ("response", "energy", "late")),
+    ("task-32", "device-fleet", "nsga2", ("makespan", "energy")),
 )
 """Workload, target, optimizer and objectives of problems that run all loops between them."""
 
