@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 PRODUCTS = ("matmul", "conv", "attention")
+WORD = 2.0
+"""B of a bfloat16 number, all that the banks hold."""
 SWITCHES = ("all_bank", "packed", "concatenated", "shared_input", "overlap")
 WHOLE = ("channels", "banks", "lanes", "pins")
 TIMES = ("t_rcd", "t_rp", "t_ras", "t_ccd", "t_rtp", "t_rrd", "t_faw", "t_rfc", "t_refi")
@@ -63,7 +65,7 @@ class Mapped:
 class BankProducts:
     """Constants:
     channels, banks, lanes: multipliers are channels x banks x lanes; a column access feeds the lanes of a bank.
-    row, buffer, word: B of a row in a bank, of the input buffer of a channel, of an element.
+    row, buffer: B of a row in a bank, of the input buffer of a channel.
     t_*: timing, see `RowTiming`; t_cl: s from a command to its data, once an execution.
     pin_rate, pins: B/s of a pin, pins of a channel.
     open, closed, activate, read, write: W of a channel with rows open and closed, of a bank while it activates, of a
@@ -81,7 +83,7 @@ class BankProducts:
 
     constants: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(WHOLE, "1"),
-        **dict.fromkeys(("row", "buffer", "word"), "B"),
+        **dict.fromkeys(("row", "buffer"), "B"),
         **{name: "s" if name in ("t_ccd", "t_refi") else "s or zero" for name in TIMES},
         "t_cl": "s or zero",
         "pin_rate": "B/s",
@@ -119,33 +121,37 @@ class BankProducts:
         for name in SWITCHES:
             if device.numbers[name] not in (0.0, 1.0):
                 raise InputError(f"'{name}' is 0 or 1", value=device.numbers[name])
-        access = device.lanes * device.word
+        access = device.lanes * WORD
         if device.row % access or device.buffer % access:
-            rule = "'row' and 'buffer' are multiples of a column access, lanes x word"
+            rule = "'row' and 'buffer' are multiples of a column access, lanes x 2 B"
             raise InputError(rule, value=(device.row, device.buffer, access))
         if device.input_ways and (device.input_ways < 1 or device.channels % device.input_ways):
             raise InputError("'input_ways' is 0 or divides 'channels'", value=(device.input_ways, device.channels))
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         found = mapped(operators, device)
-        moved = device.word * (found.sent + found.received + found.written)
+        moved = WORD * (found.sent + found.received + found.written)
         pins = moved / (found.channels * device.pins * device.pin_rate)
         work = np.maximum(found.array, pins) if device.overlap else found.array + pins
         time = np.where(work > 0, work + device.t_cl, 0.0)
         product = np.isin(np.array(operators.kind), PRODUCTS)
-        unsupported = np.array([[p.bits != 8 * device.word for p in precisions]]).repeat(len(operators), axis=0)
         return CostTable(
             time=time,
             energy=spent(found, moved, time, device),
-            unsupported=unsupported,
+            unsupported=others(operators, precisions),
             array_time=found.array,
             pin_time=pins,
-            array_bytes=np.where(product, operators.k * operators.n * operators.count, 0.0) * device.word,
+            array_bytes=np.where(product, operators.k * operators.n * operators.count, 0.0) * WORD,
             pin_bytes=moved,
             activations=found.visits,
             accesses=found.accesses,
             row_hit_rate=np.maximum(found.accesses - found.visits, 0.0),
         )
+
+
+def others(operators: Operators, precisions: Sequence[Precision]) -> Bools:
+    """(n, P) True: both chips compute in bfloat16 and in nothing else."""
+    return np.array([[(p.bits, p.compute) != (16, "bf16") for p in precisions]]).repeat(len(operators), axis=0)
 
 
 def timing(device: Device) -> RowTiming:
@@ -157,7 +163,7 @@ def mapped(operators: Operators, device: Device) -> Mapped:
     channels = int(device.channels)
     ways = [int(device.input_ways)] if device.input_ways else [w for w in range(1, channels + 1) if channels % w == 0]
     each = [_products(operators, device, way) for way in ways]
-    rate = device.pins * device.pin_rate / device.word
+    rate = device.pins * device.pin_rate / WORD
     times = [f.array + (f.sent + f.received + f.written) / (f.channels * rate) for f in each]
     best = np.argmin(np.stack(times), axis=0)
     rows = np.arange(len(operators))
@@ -168,8 +174,8 @@ def _products(ops: Operators, device: Device, ways: int) -> Mapped:
     m, k, n, count = (np.asarray(column, np.float64) for column in ops.gemm)
     keys, values = attended(ops)
     channels, banks = int(device.channels), int(device.banks)
-    units, per_row = channels // ways * banks, device.row / (device.lanes * device.word)
-    buffer = device.buffer / device.word
+    units, per_row = channels // ways * banks, device.row / (device.lanes * WORD)
+    buffer = device.buffer / WORD
     apart = (keys | values) & (not device.concatenated)
     dealt = np.where(keys | apart, count * np.ceil(n / units), np.ceil(n * count / units))  # outputs of a bank
     inputs = np.ceil(k / ways)
@@ -219,7 +225,7 @@ def attended(ops: Operators) -> tuple[Bools, Bools]:
 def _append(ops: Operators, device: Device) -> tuple[Floats, Floats]:
     """Visits and s of new keys and values: a key fills columns of one row, a value one column of a row in every bank.
     Which of both a product computes is not known: the mean (ours)."""
-    banks, row = device.channels * device.banks, device.row / device.word
+    banks, row = device.channels * device.banks, device.row / WORD
     new = np.asarray(ops.kv_write, np.float64)
     key, value = np.ceil(new / row), np.ceil(new / banks)
     columns = np.minimum(new, row) / device.lanes
@@ -233,8 +239,8 @@ def _append(ops: Operators, device: Device) -> tuple[Floats, Floats]:
 def _lookup(ops: Operators, device: Device) -> tuple[Floats, Floats]:
     """s and rows of an embedding, read one token after another."""
     looked = np.array(ops.kind) == "embedding"
-    rows = np.where(looked, np.maximum(ops.act_in, np.ceil(ops.weights * device.word / device.row)), 0.0)
-    return rows * visit(device.row / (device.lanes * device.word), timing(device)), rows
+    rows = np.where(looked, np.maximum(ops.act_in, np.ceil(ops.weights * WORD / device.row)), 0.0)
+    return rows * visit(device.row / (device.lanes * WORD), timing(device)), rows
 
 
 def spent(found: Mapped, moved: Floats, time: Floats, device: Device) -> Floats:
@@ -273,6 +279,6 @@ class CompanionLogic:
         operations = operators.flop + exponentials * device.taylor + quotients * (2 * device.newton + 1)
         return CostTable(
             time=operations / (device.lanes * device.clock),
-            unsupported=np.array([[p.bits != 16 for p in precisions]]).repeat(len(operators), axis=0),
+            unsupported=others(operators, precisions),
             operations=operations,
         )
