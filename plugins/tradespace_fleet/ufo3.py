@@ -86,7 +86,8 @@ class AgentsEvaluator:
     target: Target
     hosts: Hosts
     config: Config
-    _tables: dict[tuple[int, Mode], tuple[Layout, Outcome]] = field(default_factory=dict)
+    _layouts: dict[tuple[int, Mode], Layout] = field(default_factory=dict)
+    _outcomes: dict[tuple[int, int, int], Outcome] = field(default_factory=dict)
 
     default_objectives = ("makespan", "success", "energy", "calls")
 
@@ -97,18 +98,29 @@ class AgentsEvaluator:
         if len(self.hosts) > 1:
             found.append(Choice("device", (PLANNED, *self.hosts.name), len(names), names))
         found.append(Choice("priority", (GIVEN, *PRIORITIES), len(names), names))
-        lists: Mapping[str, tuple[Any, ...]] = {
+        lists: dict[str, tuple[Any, ...]] = {
             "concurrency": config.concurrency,
-            "window": config.window if config.batching and config.edits else config.window[:1],
-            "retries": config.retries if self._may_fail else config.retries[:1],
-            "recovery": config.recovery if self._breaks else config.recovery[:1],
-            "replicas": config.replicas if self._random and len(self.hosts) > 1 else config.replicas[:1],
+            "window": config.window,
+            "retries": config.retries,
         }
-        return Space(*found, *(Choice(k, v) for k, v in lists.items()))
+        lists |= {"recovery": config.recovery, "replicas": config.replicas}
+        return Space(*found, *(Choice(name, values) for name, values in lists.items()))
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         return tuple(Metric(name, *rest) for name, rest in METRICS.items())  # type: ignore[arg-type]
+
+    @cached_property
+    def _idle(self) -> tuple[str, ...]:
+        """Variables that change nothing here."""
+        config = self.config
+        matters = {
+            "window": config.batching and config.edits,
+            "retries": self._may_fail,
+            "recovery": self._breaks,
+            "replicas": (self._random or self._breaks) and len(self.hosts) > 1,
+        }
+        return tuple(name for name, does in matters.items() if not does)
 
     @property
     def _may_fail(self) -> bool:
@@ -150,8 +162,10 @@ class AgentsEvaluator:
     # -- designs ------------------------------------------------------------------------------------------------------
 
     def repair(self, designs: Designs) -> Designs:
-        """Stars on the planned host or on one that cannot run them are "planned", priorities as given are "given"."""
+        """Stars on the planned host or on one that cannot run them are "planned", priorities as given are "given"; what
+        changes nothing has its first value."""
         columns = dict(designs.columns)
+        columns |= {name: np.zeros_like(columns[name]) for name in self._idle}
         if "device" in self.space:
             device = np.array(columns["device"])
             for i, able in enumerate(self._able):
@@ -206,7 +220,7 @@ class AgentsEvaluator:
         columns = {name: np.zeros(len(designs)) for name in METRICS}
         for rows, mode in self._groups(designs):
             for index, draws in enumerate(self._draws):
-                cells = max(1, _CELLS // (draws.reps * self._layout(index, mode)[0].tasks))
+                cells = max(1, _CELLS // (draws.reps * self._layout(index, mode).tasks))
                 for low in range(0, len(rows), cells):
                     some = rows[low : low + cells]
                     found = measure(self._simulate(index, mode, designs.take(some)), draws, self.hosts)
@@ -228,25 +242,28 @@ class AgentsEvaluator:
             mode = Mode(chosen[0], chosen[1], 1 + chosen[2], chosen[4], chosen[3])
             yield np.flatnonzero(index.reshape(-1) == i), mode
 
-    def _layout(self, index: int, mode: Mode) -> tuple[Layout, Outcome]:
-        key = (index, mode)
-        if key not in self._tables:
+    def _layout(self, index: int, mode: Mode) -> Layout:
+        if (index, mode) not in self._layouts:
             draws = self._draws[index]
             faults = draws.faults(self.config).shape[1]
-            layout = Layout(draws.request, mode, self.config, self.hosts, faults)
-            self._tables[key] = layout, outcome_of(draws, mode.attempts, mode.replicas)
-        return self._tables[key]
+            self._layouts[index, mode] = Layout(draws.request, mode, self.config, self.hosts, faults)
+        return self._layouts[index, mode]
+
+    def _outcome(self, index: int, mode: Mode) -> Outcome:
+        key = (index, mode.attempts, mode.replicas)
+        if key not in self._outcomes:
+            self._outcomes[key] = outcome_of(self._draws[index], mode.attempts, mode.replicas)
+        return self._outcomes[key]
 
     def _simulate(self, index: int, mode: Mode, designs: Designs) -> Sessions:
         first = sum(len(r.stars) for r in self.dag.requests[:index])
         span = slice(first, first + len(self.dag.requests[index].stars))
-        layout, outcome = self._layout(index, mode)
         own = np.array([star.priority for star in self.dag.requests[index].stars])
         priority = designs["priority"][:, span].astype(np.int64) - 1
         return simulate(
-            layout,
+            self._layout(index, mode),
             self._draws[index],
-            outcome,
+            self._outcome(index, mode),
             self._places(designs, span),
             np.where(priority < 0, own, priority).astype(np.float64),
         )
@@ -294,9 +311,10 @@ class AgentsEvaluator:
             runs = s.outcome.runs[:, i, :] & (s.host[:, i, :, 0] >= 0)
             start, finish = (_mean(getattr(s.times, key)[:, tasks], runs) for key in ("start", "finish"))
             moved = _mean((s.times.fate[:, tasks] == MOVED).astype(np.float64), runs)
+            chosen = {"device": names[int(s.host[0, i, -1, 0])]} | ({"moved": f"{moved:.0%}"} if moved else {})
             yield PlanRow(
                 f"{request.name}.{star.name}" if many else star.name,
-                {"device": names[int(s.host[0, i, -1, 0])], "moved": f"{moved:.0%}"},
+                chosen,
                 {"start": start, "finish": finish},
             )
 

@@ -92,14 +92,17 @@ def _edits(s: Sessions, on: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats, 
     own, ends = layout.edit.ravel(), layout.end.ravel()
     runs = np.tile(s.outcome.runs.reshape(len(s.outcome.runs), -1), (len(s.host) // len(s.outcome.runs), 1))
     real = runs & config.edits
-    start, finish = times.start[:, own], times.finish[:, own]
+    start, finish = times.start[:, own], times.finish[:, own] - config.pause
     last = np.where(runs, times.finish[:, ends], times.finish[:, :1]).max(axis=1)
     last = np.where(real, finish, last[:, None]).max(axis=1)
     taken = np.where(real, start, 0.0).max(axis=1)
     if layout.faults:
         late = layout.fault[:, 1]
         counts = (s.work[:, late] > 0) & (times.start[:, late] < last[:, None])
-        start, finish = np.hstack([start, times.start[:, late]]), np.hstack([finish, times.finish[:, late]])
+        start, finish = (
+            np.hstack([start, times.start[:, late]]),
+            np.hstack([finish, times.finish[:, late] - config.pause]),
+        )
         real = np.hstack([real, counts])
         last = np.where(real, finish, last[:, None]).max(axis=1)
     begin = np.where(real, start, np.inf)

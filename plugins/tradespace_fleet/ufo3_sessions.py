@@ -103,6 +103,8 @@ class Outcome:
     runs: NDArray[np.bool_]  # (reps, n, A)
     reports: NDArray[np.bool_]  # (reps, n, A, R) whether a replica succeeds
     work: Floats  # (reps, n, A, R) s at unit speed
+    edit: Floats  # (reps, n, A) s of the planner's calls
+    creation: Floats  # (reps,)
 
 
 def outcome_of(draws: Draws, attempts: int, replicas: int) -> Outcome:
@@ -122,7 +124,10 @@ def outcome_of(draws: Draws, attempts: int, replicas: int) -> Outcome:
     success = np.asarray(any_good.any(axis=2), bool)
     state = _states(draws, success)
     runs = (np.arange(attempts)[None, None, :] >= attempts - used[:, :, None]) & (state == RAN)[:, :, None]
-    return Outcome(state, success & (state == RAN), runs, good, work)
+    edit = np.array([[draws.call(7, draws.dag.edit, i, k) for k in range(attempts)] for i in range(n)]).transpose(
+        2, 0, 1
+    )
+    return Outcome(state, success & (state == RAN), runs, good, work, edit, draws.call(6, draws.dag.creation))
 
 
 def _states(draws: Draws, success: NDArray[np.bool_]) -> Ints:
@@ -243,7 +248,7 @@ def simulate(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, prior
         places: (N, n, m + 1) hosts of each star in the order in which attempts and replicas take them, -1 padded.
         priority: (N, n), the lowest first.
     """
-    config, hosts, (n, a, r) = layout.config, layout.hosts, layout.shape
+    config, hosts, (_, a, r) = layout.config, layout.hosts, layout.shape
     many, reps = len(priority), draws.reps
     shape = (many * reps, layout.tasks)
     work, resource = np.zeros(shape), np.full(shape, -1, np.int32)
@@ -262,13 +267,11 @@ def simulate(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, prior
     if r > 1:
         lost = runs[..., None] & ~(np.tile(outcome.reports, (many, 1, 1, 1)) & (host >= 0))
         resource[:, layout.report.ravel()] = np.where(lost, FAILS, -1).reshape(len(work), -1)
-    work[:, 0] = np.tile(draws.call(6, draws.dag.creation), many)
+    work[:, 0] = np.tile(outcome.creation, many)
     edits = runs & config.edits
     resource[:, layout.edit.ravel()] = np.where(edits, PLANNER, -1).reshape(len(work), -1)
-    for k in range(a):
-        for star in range(n):
-            cost = draws.call(7, draws.dag.edit, star, k) + config.sync + config.pause
-            work[:, layout.edit[star, k]] = np.where(edits[:, star, k], np.tile(cost, many), 0.0)
+    cost = np.where(edits, np.tile(outcome.edit, (many, 1, 1)) + config.sync + config.pause, 0.0)
+    work[:, layout.edit.ravel()] = cost.reshape(len(work), -1)
     faults = np.tile(draws.faults(config), (many, 1, 1))
     _fault_edits(layout, draws, faults, resource, work, many)
     downs = faults + np.array([FIRST, 0.0, 0.0])
