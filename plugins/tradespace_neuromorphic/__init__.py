@@ -28,3 +28,11 @@ def tradespace_device_models() -> dict[str, str]:
 @hookimpl
 def tradespace_evaluators() -> dict[str, str]:
     return {"event-mapping": "tradespace.costs.event_mapping:EventMappingFactory"}
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    return {
+        "event-conv-4": "tradespace_neuromorphic.event_kernels:EventConv4",
+        "dense-conv-4": "tradespace_neuromorphic.event_kernels:DenseConv4",
+    }

@@ -99,9 +99,9 @@ class EventCores:
         "leakage": "W or zero",
     }
     defaults: ClassVar[Mapping[str, float]] = {
-        "tiles": float(MAX_CORES), "neurons": 0.0, "fan_in": 0.0, "weight_sharing": 1.0, "stream": 0.0, "stream_latency": 0.0,
-        "energy_event": 0.0, "energy_synapse": 0.0, "converter": 0.0, "dispatch": 0.0, "leakage": 0.0, "cores": 1.0,
-        "bits": 8.0, "weight_memory": 1e5, "map_memory": 1e5,
+        "tiles": float(MAX_CORES), "cores": 1.0, "bits": 8.0, "weight_memory": 1e5, "map_memory": 1e5, "neurons": 0.0,
+        "fan_in": 0.0, "weight_sharing": 1.0, "stream": 0.0, "stream_latency": 0.0, "energy_event": 0.0,
+        "energy_synapse": 0.0, "converter": 0.0, "dispatch": 0.0, "leakage": 0.0,
     }  # fmt: skip
     columns: ClassVar[Mapping[str, Column]] = {
         "events": Column(meaning="non-zero activations that reach an operator"),

@@ -27,7 +27,7 @@ from tradespace.errors import ProblemError, UnknownName
 from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.precisions import Precision
-from tradespace.problem import Declined, Metric, Prices
+from tradespace.problem import ChainTerm, Declined, Metric, Prices, Structure
 from tradespace.targets.model import Device, Memory, Sourced, Target
 from tradespace.workloads.operators import OperatorGraph
 
@@ -273,6 +273,26 @@ class EventMapping:
         if memory is None:  # nothing to load from: everything must fit at once
             return {"cores": need / self.device.cores - 1.0}
         return {f"memory.{memory.name}": np.where(count > 1, held / memory.capacity, 0.0) - 1.0}
+
+    def structure(self) -> Structure:
+        """Sums over layers. Latency and energy are at least theirs, as passes load and idle chips draw; exact where no
+        pass is loaded and nothing else is chosen. Cores are a sum in one format."""
+        costs, device, wide = self.costs, self.device, np.array(self.spreads, np.float64)
+        time = costs.time.min(axis=1)[:, None] / wide
+        time[0] += device.dispatch
+        energy = np.repeat(costs.energy.min(axis=1)[:, None], len(wide), axis=1)
+        if len(self.batches) == 1:
+            energy = energy + device.idle_power * time / self.batches[0]
+        kept = len(self.formats) == 1 and self.outside is None and self.batches == (1,)
+        loss = np.zeros(time.shape)
+        loss[0] = min(precision.nmse for precision in self.formats)
+        terms = {
+            "loss": ChainTerm(loss, exact=len(self.formats) == 1),
+            "latency": ChainTerm(time, exact=kept),
+            "energy": ChainTerm(energy, exact=kept and device.leakage == 0),
+            "cores": ChainTerm(costs.cores.min(axis=1)[:, None] * wide, exact=len(self.formats) == 1),
+        }
+        return Structure(variables=("spread",), terms=terms)
 
     def suggest(self) -> Mapping[str, Designs]:
         """The smallest mapping: every layer on as few cores as it needs."""
