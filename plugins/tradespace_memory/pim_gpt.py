@@ -160,7 +160,7 @@ def timing(device: Device) -> RowTiming:
 
 def mapped(operators: Operators, device: Device) -> Mapped:
     """Products and looked-up rows, each by the fastest cut of its inputs that the device may take."""
-    channels = int(device.channels)
+    channels = max(int(device.channels), 1)
     ways = [int(device.input_ways)] if device.input_ways else [w for w in range(1, channels + 1) if channels % w == 0]
     each = [_products(operators, device, way) for way in ways]
     rate = device.pins * device.pin_rate / WORD
@@ -173,7 +173,7 @@ def mapped(operators: Operators, device: Device) -> Mapped:
 def _products(ops: Operators, device: Device, ways: int) -> Mapped:
     m, k, n, count = (np.asarray(column, np.float64) for column in ops.gemm)
     keys, values = attended(ops)
-    channels, banks = int(device.channels), int(device.banks)
+    channels, banks = max(int(device.channels), 1), max(int(device.banks), 1)
     units, per_row = channels // ways * banks, device.row / (device.lanes * WORD)
     buffer = device.buffer / WORD
     apart = (keys | values) & (not device.concatenated)

@@ -28,7 +28,7 @@ from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 from tradespace.workloads.operators import KINDS, Operators
 
 Array = NDArray[Any]
-PRECISIONS = (precisions.FP32, precisions.FP16, precisions.INT8, precisions.INT4)
+PRECISIONS = (precisions.FP32, precisions.FP16, precisions.BF16, precisions.INT8, precisions.INT4)
 TYPICAL: Mapping[str, float] = {
     "FLOP/s": 1e12,
     "B/s": 1e11,
