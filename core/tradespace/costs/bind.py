@@ -80,16 +80,17 @@ def tabulate(
     pricing = _Pricing(target, precisions, kv, registry, compute_share, dasi)
     n, count = len(entries.names), len(precisions)
     costs = np.zeros((n, len(target.devices), count, COLUMNS))
-    extra: dict[str, Floats] = {}
+    extra, copies = dict[str, Floats](), np.ones(len(target.devices))
     for d, device in enumerate(target.devices):
         table, columns = pricing.of(distinct, device)
+        copies[d] = table.copies
         per_job = columns[index] * graph.operators.repeat[:, None, None]
         np.add.at(costs[:, d], entries.owner, per_job)
         for name, column in table.columns.items():
             extra.setdefault(name, np.zeros(costs.shape[:3]))
             np.add.at(extra[name][:, d], entries.owner, column[index] * graph.operators.repeat[:, None])
     models = [registry.load("device_models", device.model) for device in target.devices]
-    costs[..., RESIDENT] = resident_bytes(graph, entries, precisions, kv)[:, None, :]
+    costs[..., RESIDENT] = resident_bytes(graph, entries, precisions, kv)[:, None, :] / copies[None, :, None]
     costs[..., LOSS] = loss_shares(graph, entries, precisions)[:, None, :]
     _fill_broken(costs)
     for column in extra.values():
@@ -173,21 +174,22 @@ class _Pricing:
         moved = moved + table.refetched if table.refetched is not None else moved
         moved = np.maximum(moved - table.kept, 0.0) if table.kept is not None else moved
         arithmetic, share = table.time, self.share
-        traffic = moved / min(device.bandwidth, memory.bandwidth)
+        traffic = moved / (min(device.bandwidth, memory.bandwidth) * table.copies)
         work = np.maximum(arithmetic, traffic)
         overhead = device.launch_overhead + (table.overhead if table.overhead is not None else 0.0)
         time = work + overhead
+        power = device.dynamic_power * table.copies
         if table.energy is not None:
             dynamic = table.energy
         elif self.dasi:
-            dynamic = device.dynamic_power * (share * arithmetic + (1 - share) * traffic)
+            dynamic = power * (share * arithmetic + (1 - share) * traffic)
         else:
-            dynamic = device.dynamic_power * work
+            dynamic = power * work
         kinds = ~np.isin(np.array(ops.kind), device.runs)
         broken = (table.unsupported if table.unsupported is not None else False) | kinds[:, None]
         columns = np.zeros((*time.shape, COLUMNS))
         columns[..., TIME] = time
-        columns[..., ENERGY] = device.idle_power * time + dynamic
+        columns[..., ENERGY] = device.idle_power * table.copies * time + dynamic
         columns[..., USEFUL] = arithmetic if self.dasi else work
         columns[..., MOVED] = moved
         columns[..., MEMORY_ENERGY] = moved * memory.energy_per_byte
@@ -203,7 +205,7 @@ class _Pricing:
             time, moved = columns[..., TIME], columns[..., MOVED]
             overhead = np.zeros_like(time) + device.launch_overhead
             overhead += table.overhead if table.overhead is not None else 0.0
-            energy = columns[..., ENERGY] - device.idle_power * time
+            energy = columns[..., ENERGY] - device.idle_power * table.copies * time
             return Run(time - overhead, overhead, energy, moved, columns[..., BROKEN] > 0)
 
         return Part(device, self.target.memories[device.memory].handoff, run)

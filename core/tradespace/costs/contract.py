@@ -49,6 +49,9 @@ class CostTable:
         energy: J above idle, main memory excluded. Without it the engine uses the device's power (see `energies`).
         refetched: B that cross the main memory beyond each tensor once, which the engine counts (a small buffer).
         kept: B of activations that never cross it, as they stay on the chip (a large buffer).
+        copies: devices like this one, each with a memory of its own, that share every operator evenly (chips of a
+            host). Times and bytes are given as those of the whole operator on all of them; the engine multiplies
+            bandwidth and power by their number, and divides what is resident among them.
         unsupported: bool, True where the device cannot run the operator in that precision; its other numbers are
             ignored there. Never write inf or nan.
         columns: any further named quantities (``cycles=...``); they become metrics, and add up over a plan unless the
@@ -61,6 +64,7 @@ class CostTable:
     refetched: Floats | None
     kept: Floats | None
     unsupported: Bools | None
+    copies: float
     columns: Mapping[str, Floats] = field(default_factory=dict)
 
     def __init__(
@@ -72,6 +76,7 @@ class CostTable:
         refetched: Any = None,
         kept: Any = None,
         unsupported: Any = None,
+        copies: float = 1.0,
         **columns: Any,
     ) -> None:
         put = object.__setattr__
@@ -81,6 +86,7 @@ class CostTable:
         put(self, "refetched", None if refetched is None else np.asarray(refetched, np.float64))
         put(self, "kept", None if kept is None else np.asarray(kept, np.float64))
         put(self, "unsupported", None if unsupported is None else np.asarray(unsupported, bool))
+        put(self, "copies", float(copies))
         put(self, "columns", {name: np.asarray(column, np.float64) for name, column in columns.items()})
 
     def dense(self, n: int, p: int, where: str) -> CostTable:
@@ -99,7 +105,7 @@ class CostTable:
                     remedy="Mark pairs that cannot run in 'unsupported'.",
                 )
             out[name] = column
-        return CostTable(out.pop("time"), unsupported=unsupported, **out)
+        return CostTable(out.pop("time"), unsupported=unsupported, copies=self.copies, **out)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@
 - Activations stay in `buffer` as far as they fit: of inputs and outputs that need W bytes together, the share
   min(1, buffer / W) never crosses the main memory (ours; a compiler that tiles perfectly keeps more, one that plans
   badly less). Weights always cross it.
-- `chips` that share one job evenly multiply the rates and the buffer; the memory's bandwidth and capacity in the file
-  are those of all of them.
+- `chips`, each with a memory and a buffer of its own, share every operator evenly; all other numbers are of one. What
+  they say to each other is not counted.
 """
 
 from __future__ import annotations
@@ -85,7 +85,14 @@ class MatrixVector:
             size = active * (precision.activation_bits / 8)
             kept[:, column] = on_chip(size, device.buffer * device.chips)
         vector /= device.chips
-        return CostTable(matrix + vector, unsupported=unsupported, kept=kept, matrix_time=matrix, vector_time=vector)
+        return CostTable(
+            matrix + vector,
+            unsupported=unsupported,
+            kept=kept,
+            copies=device.chips,
+            matrix_time=matrix,
+            vector_time=vector,
+        )
 
 
 def padded_flop(operators: Operators, edge: float) -> Floats:

@@ -60,6 +60,12 @@ def test_chips_share_a_job() -> None:
     one, four = price(NTT), price(NTT, chips=4)
     assert four["matrix_time"] == pytest.approx(one["matrix_time"] / 4)
     assert four["vector_time"] == pytest.approx(one["vector_time"] / 4)
+    assert four["memory"] == pytest.approx(one["memory"] / 4)
+    bound = {"vector": "1e30 FLOPS", "edge": 1, "idle_power": "10 W", "dynamic_power": "30 W"}
+    workload = {"extends": "he-vec-mod-mul", "batch": 4}  # bound by memory: four memories
+    one, four = price(workload, **bound), price(workload, **bound, chips=4)
+    assert four["latency"] == pytest.approx(one["latency"] / 4)
+    assert four["energy"] == pytest.approx(one["energy"])
 
 
 def test_a_buffer_saves_traffic_and_nothing_else() -> None:
