@@ -113,9 +113,19 @@ def test_the_front_beats_or_contains_the_minimal_mapping_of_the_paper() -> None:
     assert front.gap.gap < 0.15
 
 
-def test_clock_modes_are_a_decision() -> None:
-    bound = bind(Setting("dense-chain", "akd1000-pcie-modes", "event-mapping", {}), registry()).evaluator
-    assert "devices.npu" in {variable.name for variable in bound.space.variables}
+def test_clock_modes_trade_power_for_time() -> None:
+    names = ("akd1000-pcie", "akd1000-pcie-economy", "akd1000-pcie-low-power")
+    found = [price("dense-chain", name) for name in names]
+    assert found[0]["latency"][0] < found[1]["latency"][0] < found[2]["latency"][0]
+    assert found[0]["power"][0] > found[1]["power"][0] > found[2]["power"][0]
+
+
+def test_widths_and_modes_are_decisions_too() -> None:
+    modes = {"fast": {"idle_power": "901 mW"}, "slow": {"idle_power": "739 mW", "event_rate": "57 MHz"}}
+    target = {"extends": "akd1000-pcie", "devices": {"npu": {"choices": modes}}}
+    workload = {"extends": "akidanet", "width": {"choices": [0.25, 0.5]}}
+    bound = bind(Setting(workload, target, "event-mapping", {}), registry()).evaluator
+    assert {"devices.npu", "width"} <= {variable.name for variable in bound.space.variables}
 
 
 # -- other machines ---------------------------------------------------------------------------------------------------
