@@ -52,6 +52,12 @@ class HashCores:
     }
     defaults: ClassVar[Mapping[str, float]] = {
         "chips": 1.0,
+        "min_clock": 1e6,
+        "max_clock": 2e9,
+        "voltage": 1.0,
+        "min_voltage": 1.0,
+        "max_voltage": 1.0,
+        "threshold_voltage": 0.5,
         "alpha": 1.3,
         "headroom": 1.0,
         "pipelined": 1.0,

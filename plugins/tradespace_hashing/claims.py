@@ -165,7 +165,10 @@ def build(options: Mapping[str, Any]) -> LabelledTable:
     return LabelledTable(
         name, (file[0], file[1], file[2]), tuple(features), (str(label["column"]), rules[0], number),
         integer(options, "lag", where, low=0, high=MAX_ROWS, default=0), windows, width, gap,
-        {"shape": text(options, "source", where, default="given by the user")},
+        {
+            "shape": text(options, "source", where, default="given by the user"),
+            "kind": text(options, "kind", where, default="measured"),
+        },
         {"title": text(options, "title", where, default=name)},
     )  # fmt: skip
 
@@ -261,15 +264,16 @@ def judged(workload: LabelledTable, seed: int, train: float, learner: str) -> tu
     scores = _scores(learner, seed, x[:half], labels[:half].astype(np.float64), x[half:])
     truth, most = labels[half:], labels[:half].mean() > 0.5
     told = (scores > 0) if np.ptp(scores) > 0 or learner != "constant" else np.full(len(truth), most)
-    right, found = share(int((told == truth).sum()), len(truth)), auc(scores, truth)
+    hits, common = int((told == truth).sum()), max(int(truth.sum()), int((~truth).sum()))
+    right, found = share(hits, len(truth)), auc(scores, truth)
     first = x[:, 0] if x.shape[1] else np.zeros(len(labels))
     raw, bit = auc(first, labels), information(first, labels)
-    base = max(float(truth.mean()), 1 - float(truth.mean()))
     p = x.shape[1]
     flop = {"threshold": 1.0, "constant": 1.0, "logistic": 2.0 * (p + 1), "mlp": 2.0 * (16 * (p + 1) + 17)}[learner]
     return {
-        "accuracy": right.value, "accuracy_low": right.low, "accuracy_high": right.high, "base_rate": base,
-        "skill": right.value - base, "auc": found.value, "auc_low": found.low, "auc_high": found.high,
+        "accuracy": right.value, "accuracy_low": right.low, "accuracy_high": right.high,
+        "base_rate": common / len(truth), "skill": (hits - common) / len(truth),
+        "auc": found.value, "auc_low": found.low, "auc_high": found.high,
         "auc_shuffled": report.nulls["shuffled"], "beats_nulls": float(report.passed), "raw_auc": raw.value,
         "raw_auc_low": raw.low, "raw_auc_high": raw.high, "information": bit.value, "information_high": bit.high,
         "rank_correlation": spearman(first, column).value, "agreement": float(((first > 0) == labels).mean()),

@@ -78,8 +78,8 @@ class MiningFactory:
             kind = getattr(workload, "kind", type(workload).__name__)
             return Declined(f"prices hash searches, not {kind}", other_kind=True)
         if not able(workload, target):
-            runs = sorted({kind for device in target.devices for kind in device.runs})
-            return Declined(f"no device of {target.name} computes {workload.algorithm}; its devices run {runs}")
+            why = "and none whose power is known does plain arithmetic ('aggregate')"
+            return Declined(f"no device of {target.name} is made for {workload.algorithm}, {why}")
         return True
 
     def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> MiningEvaluator:
@@ -222,6 +222,14 @@ class MiningEvaluator:
         beyond = clock / highest_clock(chip, voltage) - 1.0 - 1e-9
         return clock / chip.clock, switching(chip, voltage, clock), beyond
 
+    def repair(self, designs: Designs) -> Designs:
+        """Without a cut-off everything goes on: one design, whatever ``keep`` says."""
+        designs = self.space.repair(designs)
+        if "keep" not in self.space or "abort_round" not in self.space:
+            return designs
+        keep = np.where(designs["abort_round"] > 0, designs["keep"], self.workload.keep[1])
+        return Designs(self.space, {**designs.columns, "keep": keep})
+
     def price(self, designs: Designs) -> Prices:
         w = self.workload
         clock, active, beyond = self._speed(designs)
@@ -280,7 +288,7 @@ class MiningEvaluator:
         w, n = self.workload, len(designs)
         reported = lottery.chance(np.maximum(difficulty, self._of(designs, "filter")))
         if w.job == "share":
-            with np.errstate(divide="ignore"):
+            with np.errstate(divide="ignore", over="ignore"):
                 time = np.minimum(1 / (rate * reported * np.maximum(right, 1e-300)), 1e300)
         else:
             time = np.full(n, w.job_time) if w.job == "fixed" else w.versions * lottery.TRIALS / rate

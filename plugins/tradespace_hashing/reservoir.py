@@ -43,6 +43,8 @@ METRICS = (
     Metric("gain", "1", "max", "strongest null less nrmse: what the states know beyond it"),
     Metric("beats_nulls", "1", "max", "1 if every null is beaten by two deviations"),
 )
+TRIAL = 125.0
+"""Rounds of a double hash with midstate and early reject."""
 DIGITAL = ("echo_state", "taps", "one_tap", "constant")
 PHYSICAL = ("shares", "taps", "one_tap", "constant")
 _OPTIONS: Mapping[str, tuple[float, float, float]] = {
@@ -116,7 +118,10 @@ def build(options: Mapping[str, Any]) -> Narma:
     given = {k: units.parse(options.get(k, d), "1", where=f"{where}.{k}") for k, d in numbers.items()}
     if not given["low"] < given["high"] or max(map(abs, given.values())) > 1e3:
         raise InputError("inputs run from 'low' up to 'high', numbers are at most 1000", value=given, where=where)
-    sources = {"shape": text(options, "source", where, default="given by the user")}
+    sources = {
+        "shape": text(options, "source", where, default="given by the user"),
+        "kind": text(options, "kind", where, default="paper"),
+    }
     facts: dict[str, float | str] = {"title": text(options, "title", where, default=name), **whole}
     coefficients = (given["a"], given["b"], given["c"], given["d"])
     return Narma(
@@ -218,7 +223,7 @@ class ReservoirEvaluator:
             shares = options["nodes"] if readout == "shares" else 0.0
             rate = device.chips * device.cores * device.clock
             if not device.pipelined:
-                rate *= device.rounds_per_clock / 125.0
+                rate *= device.rounds_per_clock / TRIAL
             hits = lottery.chance(max(options["difficulty"], device.share_filter))
             second = float(shares / (rate * hits))
             return second * (device.idle_power + device.dynamic_power), second

@@ -21,11 +21,12 @@ Ints = NDArray[np.int32]
 
 KINDS = (
     "matmul", "conv", "attention", "norm", "elementwise", "embedding", "softmax", "scan", "aggregate", "select",
-    "reconstruct",
+    "reconstruct", "sha256d", "lbry",
 )  # fmt: skip
 """attention = the two matmuls between queries and the KV cache; scan = a recurrence over positions (state-space
 layers); aggregate = totals only, no shape; select, reconstruct = stages of a flow graph, whose `flop` are operations
-of the workload's own unit (see `tradespace.workloads.flow`)."""
+of the workload's own unit (see `tradespace.workloads.flow`); sha256d, lbry = trials of a proof of work, counted by
+`flop`."""
 
 SHAPE = ("m", "k", "n", "count")
 WINDOW = ("out_height", "out_width", "kernel_height", "kernel_width")
