@@ -68,8 +68,8 @@ class BankProducts:
     row, buffer: B of a row in a bank, of the input buffer of a channel.
     t_*: timing, see `RowTiming`; t_cl: s from a command to its data, once an execution.
     pin_rate, pins: B/s of a pin, pins of a channel.
-    open, closed, activate, read, write: W of a channel with rows open and closed, of a bank while it activates, of a
-        channel that reads and writes.
+    open, closed, activate, read, write, refresh: W of a channel with rows open and closed, of a bank while it
+        activates, of a channel that reads, writes and refreshes (the last four beyond standby).
     mac_factor: power of an access by all banks, in reads.
     energy_pin: J/B over the pins.
     input_ways: groups of channels between which the inputs of a product are cut (their outputs are added outside);
@@ -87,7 +87,7 @@ class BankProducts:
         **{name: "s" if name in ("t_ccd", "t_refi") else "s or zero" for name in TIMES},
         "t_cl": "s or zero",
         "pin_rate": "B/s",
-        **dict.fromkeys(("open", "closed", "activate", "read", "write"), "W or zero"),
+        **dict.fromkeys(("open", "closed", "activate", "read", "write", "refresh"), "W or zero"),
         "mac_factor": "1 or zero",
         "energy_pin": "J/B or zero",
         "input_ways": "1 or zero",
@@ -96,7 +96,7 @@ class BankProducts:
     defaults: ClassVar[Mapping[str, float]] = {
         "t_rtp": 0.0, "t_rrd": 0.0, "t_faw": 0.0, "t_rfc": 0.0, "t_refi": 3.9e-6, "t_cl": 0.0, "mac_factor": 3.0,
         "input_ways": 1.0, "all_bank": 1.0, "packed": 1.0, "concatenated": 1.0, "shared_input": 1.0, "overlap": 0.0,
-        **dict.fromkeys(("open", "closed", "activate", "read", "write", "energy_pin"), 0.0),
+        **dict.fromkeys(("open", "closed", "activate", "read", "write", "refresh", "energy_pin"), 0.0),
     }  # fmt: skip
     columns: ClassVar[Mapping[str, Column]] = {
         "array_time": Column("s", meaning="time that the banks work"),
@@ -244,8 +244,8 @@ def _lookup(ops: Operators, device: Device) -> tuple[Floats, Floats]:
 
 
 def spent(found: Mapped, moved: Floats, time: Floats, device: Device) -> Floats:
-    """(n,) J: activations, accesses by all banks, standby of all channels, pins. Standby while the other chip works is
-    left out, and so is what a refresh draws beyond standby."""
+    """(n,) J: activations, accesses by all banks, refresh and standby of all channels, pins. Standby while the other
+    chip works is left out."""
     t = timing(device)
     banks = found.channels * device.banks
     opened = found.visits * banks * device.activate * (t.t_ras + t.t_rp)
@@ -253,6 +253,7 @@ def spent(found: Mapped, moved: Floats, time: Floats, device: Device) -> Floats:
     written = found.written / device.lanes * device.write * t.t_ccd
     array = np.minimum(found.array, time)
     standby = device.channels * (device.open * array + device.closed * (time - array))
+    standby += device.channels * device.refresh * array * t.t_rfc / t.t_refi
     return np.asarray(opened + accessed + written + standby + moved * device.energy_pin)
 
 

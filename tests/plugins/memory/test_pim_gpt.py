@@ -135,7 +135,7 @@ def test_row_hits_are_63_of_64_where_rows_are_full() -> None:
 def test_the_gddr6_powers_are_its_currents() -> None:
     device = load_target("pim-gpt-gddr6", registry()).device("pim")
     found = powers(Currents(1.35, 0.071, 0.060, 0.061, 0.231, 0.248, 0.286), timing(device))
-    for name in ("open", "closed", "activate", "read", "write"):
+    for name in ("open", "closed", "activate", "read", "write", "refresh"):
         assert device.numbers[name] == pytest.approx(getattr(found, name), rel=1e-6)
 
 
@@ -153,6 +153,7 @@ def test_the_gddr6_powers_are_its_currents() -> None:
         ({"t_ccd": "2 ns"}, "array_time", 1.4),
         ({"channels": 4}, "array_time", 1.8),
         ({"lanes": 8}, "array_time", 1.4),
+        ({"refresh": "300 mW"}, "energy", 1.01),
         ({"activate": "0 W"}, "energy", 0.6),
         ({"t_rfc": "0 s"}, "array_time", 0.93),
     ],
