@@ -86,7 +86,8 @@ def images_of(ops: Operators) -> Floats:
 
 
 def unit_cores(ops: Operators, units: list[NDArray[np.intp]], bits: float, limits: CoreLimits) -> Floats:
-    """(U,) cores of units of operators: all their weights, and the larger of the map that enters and that leaves."""
+    """(U,) cores of units of operators: all their weights, and the larger of the map that enters
+    and the one that leaves, which is pooled already where pooling follows."""
     wide, images = bits / 8, images_of(ops)
     stored = ops.weights if limits.shared else np.where(ops.macs > 0, ops.macs / images, ops.weights)
     weights, maps, neurons, fan_in = (np.zeros(len(units)) for _ in range(4))
@@ -95,7 +96,8 @@ def unit_cores(ops: Operators, units: list[NDArray[np.intp]], bits: float, limit
         own = [row for row in rows.tolist() if ops.macs[row] > 0] or rows.tolist()
         first, last = own[0], own[-1]
         weights[at] = float(stored[own].sum()) * wide
-        maps[at] = max(ops.act_in[first] / images[first], ops.act_out[last] / images[last]) * wide
+        leaves = ops.act_out[rows[-1]] / images[last]
+        maps[at] = max(ops.act_in[first] / images[first], leaves) * wide
         neurons[at], fan_in[at] = ops.act_out[last] / images[last], float(ops.k[own].max())
         dense[at] = ops.kind[last] == "matmul"
     cores = splits(weights, maps, neurons, fan_in, limits)
