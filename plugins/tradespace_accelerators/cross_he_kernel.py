@@ -24,9 +24,13 @@ SHAPES = ((1, 2), (2, 2), (4, 4), (4, 8), (8, 16), (16, 16), (2, 32), (32, 128))
 """(R, C) of the awkward cases: below, at and above the tiles of every instruction set."""
 
 
+ARRAYS = ("x", "y", "scratch", "left", "lower", "right", "sums", "middle", "q", "inverse")
+"""What ``struct ntt`` points to, in its order."""
+
+
 class _Bytes(ctypes.Structure):
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("x", "y", "scratch", "left", "right", "sums", "middle", "q", "inverse")),
+        *((name, ctypes.c_void_p) for name in ARRAYS),
         *((name, ctypes.c_int64) for name in ("rows", "cols", "limbs", "back")),
     )
 
@@ -122,12 +126,12 @@ class NTTBytes(_Transform):
             parts["sums"].append(spread.view(np.uint8).reshape(*spread.shape, 4).sum(axis=(0, 3), dtype=np.uint32))
             parts["middle"].append(middle.astype(np.uint32))
         found |= {name: aligned(np.stack(arrays)) for name, arrays in parts.items()}
+        found["lower"] = aligned(found["left"] ^ np.uint32(0x80808080))
         return found | {"scratch": zeros(found["x"].shape, np.uint32)}
 
     def tasks(self, inputs: Arrays) -> list[Task]:
         rows, cols = inputs["middle"].shape[1:]
-        order = ("x", "y", "scratch", "left", "right", "sums", "middle", "q", "inverse")
-        pointers = (inputs[name].ctypes.data for name in order)
+        pointers = (inputs[name].ctypes.data for name in ARRAYS)
         job = _Bytes(*pointers, rows, cols, len(inputs["q"]), self._way(inputs))
         return self._task("ntt_bytes", job, inputs)
 

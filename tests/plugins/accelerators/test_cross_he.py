@@ -15,6 +15,8 @@ from tradespace.errors import InputError, TradespaceError, UnknownName
 from tradespace.plugins import registry
 from tradespace.search.api import search
 from tradespace.settings import Setting, bind
+from tradespace.studies.reproduction.document import read_published
+from tradespace.studies.reproduction.run import reproduce
 from tradespace.testing import check_kernel
 from tradespace.workloads import load_workload
 from tradespace_accelerators import cross_he_numbers as numbers
@@ -283,6 +285,24 @@ def test_the_front_holds_the_papers_decision() -> None:
     front = search(bound.evaluator, ["latency", "throughput"], optimizer="exhaustive", evaluations=200)
     plans = [front.designs.show(i) for i in range(len(front.designs))]
     assert {(p["rows"], p["reduction"], p["engine"]) for p in plans} == {("256", "montgomery", "bat")}
+
+
+def test_rows_are_reproduced() -> None:
+    """At least 85 % inside, and all that four fitted numbers must carry: C10 and C11 at every batch, C3, C4, C12."""
+    root = Path(__file__).parents[3]
+    found = reproduce(read_published(root / "studies/cross-he/published.yaml"), registry())
+    verdicts = {result.id: result.verdict for result in found.results}
+    assert found.inside / found.checkable >= 0.85
+    for row in (
+        "C3",
+        "C4",
+        "C4-c",
+        "C3-C4",
+        "C5-C6",
+        *(f"{r}[{i}]" for r in ("C10", "C11", "C12-a") for i in range(1, 9)),
+    ):
+        assert verdicts[row] == "inside", row
+    assert all(r.row.note for r in found.results if r.verdict == "outside" and r.row is not None)
 
 
 def test_published_numbers_are_in_no_code() -> None:

@@ -1,16 +1,17 @@
 /* Number-theoretic transforms modulo X^N + 1 and a prime q < 2^31: as products of bytes, and as N log N butterflies.
 
-   As bytes: N = R x C, X in rows. One stage multiplies by an R x R matrix from the left, the other by a C x C matrix from
-   the right, and an element-wise product stands between them. A constant w becomes the bytes B[i][j] of w 2^(8j) mod q;
-   a word with bytes a_j then gives sums z_i = sum B[i][j] a_j, and w a = sum z_i 2^(8i) modulo q. These are sums over all
-   words of a row as well, so each needs one Montgomery reduction: constants hold a factor of 2^32. Four bytes of a word
-   lie side by side in memory, which is what the dot products of VNNI want: words are never taken apart. */
+   As bytes: N = R x C, X in rows. One stage multiplies by an R x R matrix from the left, the other by a C x C matrix
+   from the right, and an element-wise product stands between them. A constant w becomes the bytes B[i][j] of w 2^(8j)
+   mod q; a word with bytes a_j then gives sums z_i = sum B[i][j] a_j, and w a = sum z_i 2^(8i) modulo q. These are sums
+   over all words of a row as well, so each needs one Montgomery reduction: constants hold a factor of 2^32. Four bytes
+   of a word lie side by side in memory, which is what the dot products of VNNI want: words are never taken apart. */
 #include "vector.h"
 
 struct ntt {
     const uint32_t *x;
     uint32_t *y, *scratch; /* one polynomial each a row, R x C; polynomial p has the constants of limb p % limbs */
     const uint32_t *left;   /* (limbs, R out, R in, 4): the bytes j of B[i][.] in one word */
+    const uint32_t *lower;  /* the same, each byte 128 lower: the signed bytes of VNNI */
     const uint32_t *right;  /* (limbs, C in, 4, C out) */
     const uint32_t *sums;   /* (limbs, 4, C out): all bytes of a column of `right` */
     const uint32_t *middle; /* (limbs, R, C), with a factor of 2^32 */
@@ -32,8 +33,9 @@ INLINE uint32_t dot4(uint32_t a, uint32_t b) {
            + (a >> 24) * (b >> 24);
 }
 
-/* What a tile of sums becomes: merged, reduced, multiplied by the middle where there is one, and stored. `z` is [4][n]. */
-INLINE void finish(const uint32_t *z, int64_t stride, int n, const uint32_t *middle, uint32_t *out, uint32_t q, uint32_t inverse) {
+/* What a tile of sums z[4][n] becomes: merged, reduced, multiplied by the middle where there is one, and stored. */
+INLINE void finish(const uint32_t *z, int64_t stride, int n, const uint32_t *middle, uint32_t *out, uint32_t q,
+                   uint32_t inverse) {
     for (int i = 0; i < n; i++) out[i] = merged(z[i], z[stride + i], z[2 * stride + i], z[3 * stride + i], q, inverse);
     if (middle)
         for (int i = 0; i < n; i++) out[i] = redc((uint64_t)out[i] * middle[i], q, inverse);
@@ -93,12 +95,14 @@ INLINE bytes dots(bytes acc, bytes u, bytes s) {
 }
 #ifdef TRADESPACE_VNNI
 #define BIAS 0x80808080u
+#define LEFT lower
 #else
 #define BIAS 0u
+#define LEFT left
 #endif
 
 static void left_tiles(const struct ntt *p, int64_t limb, const uint32_t *x, const uint32_t *middle, uint32_t *out) {
-    const uint32_t *w = p->left + limb * p->rows * p->rows * 4;
+    const uint32_t *w = p->LEFT + limb * p->rows * p->rows * 4;
     for (int64_t c = 0; c < p->cols; c += WORDS) {
         uint32_t z[TILE][4][WORDS], total[WORDS];
         bytes all_of = ZERO;
@@ -113,7 +117,7 @@ static void left_tiles(const struct ntt *p, int64_t limb, const uint32_t *x, con
                 bytes in = READ(x + r * p->cols + c);
                 for (int t = 0; t < TILE; t++)
                     for (int i = 0; i < 4; i++)
-                        acc[t][i] = dots(acc[t][i], in, EVERY(w[((k + t) * p->rows + r) * 4 + i] ^ BIAS));
+                        acc[t][i] = dots(acc[t][i], in, EVERY(w[((k + t) * p->rows + r) * 4 + i]));
             }
             for (int t = 0; t < TILE; t++) {
                 for (int i = 0; i < 4; i++) SAVE(z[t][i], acc[t][i]);
@@ -127,8 +131,14 @@ static void left_tiles(const struct ntt *p, int64_t limb, const uint32_t *x, con
     }
 }
 
-static void right_tiles(const struct ntt *p, int64_t limb, const uint32_t *x, const uint32_t *middle, uint32_t *out) {
+/* `signs`: room for x with 128 off each byte; may be x. */
+static void right_tiles(const struct ntt *p, int64_t limb, const uint32_t *x, const uint32_t *middle, uint32_t *out,
+                        uint32_t *signs) {
     const uint32_t *w = p->right + limb * p->cols * p->cols * 4, *sums = p->sums + limb * p->cols * 4;
+    if (BIAS) {
+        for (int64_t i = 0; i < p->rows * p->cols; i++) signs[i] = x[i] ^ BIAS;
+        x = signs;
+    }
     for (int64_t k = 0; k < p->cols; k += WORDS)
         for (int64_t r = 0; r < p->rows; r += TILE) {
             uint32_t z[TILE][4][WORDS];
@@ -139,7 +149,7 @@ static void right_tiles(const struct ntt *p, int64_t limb, const uint32_t *x, co
                 bytes b[4];
                 for (int i = 0; i < 4; i++) b[i] = READ(w + (c * 4 + i) * p->cols + k);
                 for (int t = 0; t < TILE; t++) {
-                    bytes word = EVERY(x[(r + t) * p->cols + c] ^ BIAS);
+                    bytes word = EVERY(x[(r + t) * p->cols + c]);
                     for (int i = 0; i < 4; i++) acc[t][i] = dots(acc[t][i], b[i], word);
                 }
             }
@@ -161,10 +171,12 @@ static void left(const struct ntt *p, int64_t limb, const uint32_t *x, const uin
 #endif
     left_plain(p, limb, x, middle, out);
 }
-static void right(const struct ntt *p, int64_t limb, const uint32_t *x, const uint32_t *middle, uint32_t *out) {
+static void right(const struct ntt *p, int64_t limb, const uint32_t *x, const uint32_t *middle, uint32_t *out,
+                  uint32_t *signs) {
 #ifdef WORDS
-    if (p->rows % TILE == 0 && p->cols % WORDS == 0) { right_tiles(p, limb, x, middle, out); return; }
+    if (p->rows % TILE == 0 && p->cols % WORDS == 0) { right_tiles(p, limb, x, middle, out, signs); return; }
 #endif
+    (void)signs;
     right_plain(p, limb, x, middle, out);
 }
 
@@ -176,8 +188,8 @@ void ntt_bytes(const void *args, int64_t begin, int64_t end) {
         const int64_t limb = row % p->limbs;
         const uint32_t *x = p->x + row * n, *middle = p->middle + limb * n;
         uint32_t *between = p->scratch + row * n, *y = p->y + row * n;
-        if (p->back) { right(p, limb, x, middle, between); left(p, limb, between, 0, y); }
-        else { left(p, limb, x, middle, between); right(p, limb, between, 0, y); }
+        if (p->back) { right(p, limb, x, middle, between, y); left(p, limb, between, 0, y); }
+        else { left(p, limb, x, middle, between); right(p, limb, between, 0, y, between); }
     }
 }
 
@@ -199,7 +211,8 @@ void ntt_butterflies(const void *args, int64_t begin, int64_t end) {
         const uint32_t q = p->q[limb], inverse = p->inverse[limb], *roots = p->roots + limb * n;
         uint32_t *a = p->y + row * n;
         memcpy(a, p->x + row * n, (size_t)n * sizeof *a);
-        for (int64_t blocks = p->back ? n / 2 : 1; blocks >= 1 && blocks < n; blocks = p->back ? blocks / 2 : blocks * 2) {
+        int64_t blocks = p->back ? n / 2 : 1;
+        for (; blocks >= 1 && blocks < n; blocks = p->back ? blocks / 2 : blocks * 2) {
             const int64_t half = n / (2 * blocks);
             for (int64_t b = 0; b < blocks; b++) {
                 uint32_t *low = a + 2 * b * half, *high = low + half;
@@ -212,7 +225,8 @@ void ntt_butterflies(const void *args, int64_t begin, int64_t end) {
                     }
                 else
                     for (int64_t i = 0; i < half; i++) {
-                        uint32_t u = low[i], v = redc((uint64_t)high[i] * root, q, inverse), sum = u + v, rest = u + q - v;
+                        uint32_t u = low[i], v = redc((uint64_t)high[i] * root, q, inverse);
+                        uint32_t sum = u + v, rest = u + q - v;
                         low[i] = sum >= q ? sum - q : sum;
                         high[i] = rest >= q ? rest - q : rest;
                     }
