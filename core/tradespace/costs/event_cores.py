@@ -9,7 +9,8 @@ non-zero activations, so time and energy grow with events x fan-out):
 - a weight is read once an input, if any of the positions that share it has an event: 1 - sparsity^positions;
 - time is deliveries over the chip's event rate; dense layers whose weights are streamed take, for every event, the
   `stream_latency` and the event's row of weights over `stream`, where that is longer;
-- energy is `energy_event` a delivery and `energy_synapse` a byte of weights read.
+- energy is `energy_event` a delivery, `energy_operation` an accumulation, `energy_synapse` a byte of weights read and
+  `energy_neuron` an output, whether it fires or not. A data sheet gives the ones it knows, the others are 0.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ class EventCores:
         "stream": "B/s or zero",
         "stream_latency": "s or zero",
         "energy_event": "J or zero",
+        "energy_operation": "J or zero",
         "energy_synapse": "J/B or zero",
+        "energy_neuron": "J or zero",
         "converter": "1 or zero",
         "dispatch": "s or zero",
         "leakage": "W or zero",
@@ -101,7 +104,8 @@ class EventCores:
     defaults: ClassVar[Mapping[str, float]] = {
         "tiles": float(MAX_CORES), "cores": 1.0, "bits": 8.0, "weight_memory": 1e5, "map_memory": 1e5, "neurons": 0.0,
         "fan_in": 0.0, "weight_sharing": 1.0, "stream": 0.0, "stream_latency": 0.0, "energy_event": 0.0,
-        "energy_synapse": 0.0, "converter": 0.0, "dispatch": 0.0, "leakage": 0.0,
+        "energy_operation": 0.0, "energy_synapse": 0.0, "energy_neuron": 0.0, "converter": 0.0, "dispatch": 0.0,
+        "leakage": 0.0,
     }  # fmt: skip
     columns: ClassVar[Mapping[str, Column]] = {
         "events": Column(meaning="non-zero activations that reach an operator"),
@@ -123,10 +127,13 @@ class EventCores:
             columns["operations"].append(work.operations)
             columns["cores"].append(cores)
             columns["time"].append(times(operators, work, bits, device))
-            columns["energy"].append(work.deliveries * device.energy_event + work.synapses * device.energy_synapse)
+            columns["energy"].append(energies(operators, work, device))
             columns["unsupported"].append(np.full(len(operators), bits > device.bits))
         found = {name: np.stack(rows, axis=1) for name, rows in columns.items()}
-        return CostTable(**found)
+        return CostTable(
+            found["time"], energy=found["energy"], unsupported=found["unsupported"], events=found["events"],
+            deliveries=found["deliveries"], operations=found["operations"], cores=found["cores"],
+        )  # fmt: skip
 
     @staticmethod
     def check(device: Device) -> None:
@@ -168,6 +175,12 @@ def times(ops: Operators, work: EventWork, bits: float, device: Device) -> Float
         return time
     row = device.stream_latency + ops.n * (bits / 8) / device.stream
     return np.maximum(time, np.where(streamed(ops, device), work.events * row, 0.0))
+
+
+def energies(ops: Operators, work: EventWork, device: Device) -> Floats:
+    """(n,) J of each operator: deliveries, accumulations, weights read and outputs."""
+    spent = work.deliveries * device.energy_event + work.operations * device.energy_operation
+    return np.asarray(spent + work.synapses * device.energy_synapse + ops.act_out * device.energy_neuron)
 
 
 def streamed(ops: Operators, device: Device) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tradespace import plugins
 from tradespace.costs.core_allocation import passes, unit_cores, units_of
-from tradespace.costs.event_cores import event_work, limits_of, streamed, times
+from tradespace.costs.event_cores import energies, event_work, limits_of, streamed, times
 from tradespace.costs.options import load_precisions
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import ProblemError, UnknownName
@@ -207,8 +207,7 @@ class EventMapping:
             bits = float(precision.bits)
             work = event_work(ops, bits, self.device.word)
             seconds = times(ops, work, bits, self.device) * ops.repeat
-            joule = work.deliveries * self.device.energy_event + work.synapses * self.device.energy_synapse
-            joule = joule * ops.repeat
+            joule = energies(ops, work, self.device) * ops.repeat
             cores = unit_cores(ops, self.units, bits, limits)
             weights = np.array([ops.weights_resident[unit].sum() for unit in rows]) * (bits / 8)
             whole = np.maximum(np.ceil(weights / limits.weights), 1.0)

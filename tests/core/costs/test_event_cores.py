@@ -17,6 +17,7 @@ from tradespace.settings import Setting, bind
 from tradespace.targets import load_target
 from tradespace.testing import check_device_model, check_evaluator, check_factory
 from tradespace.workloads import load_workload
+from tradespace.workloads.operators import OperatorGraph
 
 CHIP = "devices.npu."
 
@@ -80,6 +81,19 @@ def test_cost_grows_with_activity_and_vanishes_without() -> None:
     assert found[3]["deliveries"][0] == pytest.approx(2 * found[2]["deliveries"][0])
     assert energy[2] < 0.6 * energy[3]
     assert found[0]["events"][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "column"), [("energy_event", "deliveries"), ("energy_operation", "operations"), ("energy_neuron", "")]
+)
+def test_each_energy_is_paid_for_what_it_counts(key: str, column: str) -> None:
+    """A chip of which one energy is known: energy is that times the count, and proportional to steps in time."""
+    rest = ("energy_event", "energy_operation", "energy_synapse", "energy_neuron")
+    chip = {"extends": "akd1500", **{CHIP + name: 0 for name in rest}, CHIP + key: "1 nJ"}
+    found, graph = price("ds-cnn-kws", chip), load_workload("ds-cnn-kws", registry())
+    assert isinstance(graph, OperatorGraph)
+    neurons = graph.operators.act_out[(graph.operators.macs > 0).nonzero()[0][1:]].sum()  # the converter is not a core
+    assert found["energy"][0] == pytest.approx(1e-9 * (found[column][0] if column else neurons))
 
 
 def test_spreading_buys_time_with_cores() -> None:
