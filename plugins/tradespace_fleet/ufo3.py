@@ -41,7 +41,8 @@ class AgentsFactory:
     """Takes agent graphs on targets with hosts.
 
     Options, times in s: ``heartbeat``, ``backoff`` (the first wait; it doubles up to ``backoff_cap``, ``reconnects``
-    times), ``dispatch``, ``detect``, ``sync`` (what an edit takes beside the planner's call), ``pause`` (after it).
+    times), ``dispatch``, ``detect``, ``sync`` (what an edit takes beside the planner's call), ``edit_timeout``,
+    ``pause`` (after it).
     Choices of a design, as lists: ``concurrency``, ``window``, ``retries``, ``replicas``, ``recovery`` ("migrate": a
     star moves when a heartbeat is missed; "wait": when all reconnections failed). Switches: ``edits``, ``batching``
     (one edit for all that waits), ``lock`` (nothing starts while an edit runs), ``overlap`` (edits run beside stars),

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradespace import units
 from tradespace.errors import InputError, UnknownName
 from tradespace.targets.model import Sourced
 from tradespace.workloads.options import check_keys, flag, integer, word
+
+Floats = NDArray[np.float64]
 
 DOCS = "microsoft/UFO, documents/docs/galaxy"
 TIMES: Mapping[str, tuple[float, str, str]] = {
@@ -22,6 +25,7 @@ TIMES: Mapping[str, tuple[float, str, str]] = {
     "dispatch": (0.010, f"{DOCS}: ready to dispatch takes less than 10 ms, the bound is used", "paper"),
     "detect": (0.005, f"{DOCS}: completion is detected within 5 ms, the bound is used", "paper"),
     "sync": (0.0255, f"{DOCS}: lock, validation, synchronisation and event of an edit, 17 to 34 ms", "derived"),
+    "edit_timeout": (600.0, f"{DOCS}: after that long an edit is given up and the lock released", "paper"),
     "pause": (0.0, "ours: nothing passes between an edit and the next assignment", "substitute"),
 }
 """Option -> (default s, source, kind)."""
@@ -73,6 +77,7 @@ class Config:
     dispatch: float
     detect: float
     sync: float
+    edit_timeout: float
     pause: float
     reconnects: int
     edits: bool
@@ -92,17 +97,21 @@ class Config:
     given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def reconnect_times(self) -> np.ndarray:
+    def reconnect_times(self) -> Floats:
         """s after a missed heartbeat at which the orchestrator tries to reconnect: waits that double up to a cap."""
         waits = np.minimum(self.backoff * 2.0 ** np.arange(self.reconnects), self.backoff_cap)
         return np.asarray(np.cumsum(waits))
+
+    def edit_time(self, call: Floats) -> Floats:
+        """s that an edit holds the lock, from those of the planner's call."""
+        return np.asarray(np.minimum(call + self.sync, self.edit_timeout) + self.pause)
 
     @property
     def budget(self) -> float:
         """s of all reconnection attempts."""
         return float(self.reconnect_times[-1]) if self.reconnects else 0.0
 
-    def back(self, lasts: np.ndarray) -> np.ndarray:
+    def back(self, lasts: Floats) -> Floats:
         """s after a failure at which the host counts as connected again, inf if all attempts came too early. A host
         that returns before its heartbeat is missed reconnects by itself."""
         tries = np.concatenate([self.heartbeat + self.reconnect_times, [np.inf]])
@@ -151,6 +160,7 @@ def read_config(options: Mapping[str, Any], hosts: tuple[str, ...]) -> Config:
         dispatch=times["dispatch"],
         detect=times["detect"],
         sync=times["sync"],
+        edit_timeout=times["edit_timeout"],
         pause=times["pause"],
         reconnects=integer(options, "reconnects", where, low=0, high=100, default=RECONNECTS),
         edits=switch["edits"],

@@ -48,7 +48,7 @@ def measure(s: Sessions, draws: Draws, hosts: Hosts) -> dict[str, Floats]:
     counted = tiled["state"] != SKIPPED
     required = np.array([star.required for star in layout.request.stars]) & counted
     moved = times.fate[:, flat].reshape(s.host.shape) == MOVED
-    there = np.where(moved, s.other, s.host)
+    there = np.where(moved, s.inputs.spare, s.host)
     on = tiled["runs"][..., None] & (s.host >= 0) & (times.fate[:, flat].reshape(s.host.shape) != GIVEN_UP)
     span = np.where(on, times.finish[:, flat].reshape(s.host.shape) - times.start[:, flat].reshape(s.host.shape), 0.0)
     session, calls, editing, taken = _edits(s, on)
@@ -98,7 +98,7 @@ def _edits(s: Sessions, on: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats, 
     taken = np.where(real, start, 0.0).max(axis=1)
     if layout.faults:
         late = layout.fault[:, 1]
-        counts = (s.work[:, late] > 0) & (times.start[:, late] < last[:, None])
+        counts = (s.inputs.work[:, late] > 0) & (times.start[:, late] < last[:, None])
         start, finish = (
             np.hstack([start, times.start[:, late]]),
             np.hstack([finish, times.finish[:, late] - config.pause]),
@@ -141,7 +141,7 @@ def _recovery(s: Sessions) -> Floats:
 
 def _stranded(s: Sessions, counted: NDArray[np.bool_]) -> Floats:
     """(N reps,) share of the stars that can only run on hosts that fail."""
-    only = np.where(s.other[:, :, 0, 0] < 0, s.host[:, :, 0, 0], -1)
+    only = np.where(s.inputs.spare[:, :, 0, 0] < 0, s.host[:, :, 0, 0], -1)
     hit = np.zeros(only.shape, bool)
     for k in range(s.layout.faults):
         hit |= only == s.faults[:, k, :1]

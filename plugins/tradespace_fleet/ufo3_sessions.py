@@ -229,56 +229,88 @@ class Layout:
 
 
 @dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the event loop reads: N designs times ``reps`` draws, design first; (N reps, T) unless said otherwise."""
+
+    work: Floats
+    resource: NDArray[np.int32]
+    priority: Floats
+    other: NDArray[np.int32]
+    other_work: Floats
+    outages: Floats  # (N reps, K, 3)
+    host: Ints  # (N reps, n, A, R) where an attempt was meant to run
+    spare: Ints  # the same, its alternative, or -1
+
+
+@dataclass(frozen=True, eq=False)
 class Sessions:
-    """Simulated sessions: N designs times ``reps`` draws, design first."""
+    """Simulated sessions. ``outcome`` is of the draws, not repeated for the designs."""
 
     layout: Layout
-    outcome: Outcome  # of the draws, not repeated for the designs
+    outcome: Outcome
+    inputs: Inputs
     times: Times
-    host: Ints  # (N reps, n, A, R) where an attempt was meant to run
-    other: Ints  # the same, the alternative, or -1
-    work: Floats  # (N reps, T)
-    faults: Floats  # (N reps, K, 3)
+
+    @property
+    def host(self) -> Ints:
+        return self.inputs.host
+
+    @property
+    def faults(self) -> Floats:
+        """(N reps, K, 3) host, start, end."""
+        return np.asarray(self.inputs.outages - np.array([FIRST, 0.0, 0.0]))
 
 
 def simulate(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, priority: Floats) -> Sessions:
-    """Run sessions.
+    """Run sessions; arguments as in `prepare`."""
+    i = prepare(layout, draws, outcome, places, priority)
+    away = (i.other, i.other_work)
+    return Sessions(
+        layout,
+        outcome,
+        i,
+        events(layout.table, i.work, i.resource, i.priority, outages=i.outages, alternative=away),
+    )
+
+
+def prepare(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, priority: Floats) -> Inputs:
+    """Work and resource of every task.
 
     Args:
-        places: (N, n, m + 1) hosts of each star in the order in which attempts and replicas take them, -1 padded.
+        places: (N, n, m) hosts of each star in the order in which attempts and replicas take them, -1 padded.
         priority: (N, n), the lowest first.
     """
-    config, hosts, (_, a, r) = layout.config, layout.hosts, layout.shape
+    config, (_, a, r) = layout.config, layout.shape
     many, reps = len(priority), draws.reps
     shape = (many * reps, layout.tasks)
-    work, resource = np.zeros(shape), np.full(shape, -1, np.int32)
+    work, resource, ranks = np.zeros(shape), np.full(shape, -1, np.int32), np.zeros(shape)
     other, other_work = np.full(shape, -1, np.int32), np.zeros(shape)
     runs, wanted = np.tile(outcome.runs, (many, 1, 1)), np.tile(outcome.work, (many, 1, 1, 1))
     host, spare = _places(places, outcome, layout.shape, reps)
-    extra = config.dispatch + 2.0 * hosts.latency + config.detect  # a slot is taken until the orchestrator knows
-    on = runs[..., None] & (host >= 0)
-    flat = layout.run.ravel()
-    resource[:, flat] = np.where(on, host + FIRST, -1).reshape(len(work), -1)
-    work[:, flat] = np.where(on, extra[host] + wanted / hosts.speed[host], 0.0).reshape(len(work), -1)
-    other[:, flat] = np.where(on & (spare >= 0), spare + FIRST, -1).reshape(len(work), -1)
-    other_work[:, flat] = np.where(on & (spare >= 0), extra[spare] + wanted / hosts.speed[spare], 0.0).reshape(
-        len(work), -1
-    )
+    on, flat = runs[..., None] & (host >= 0), layout.run.ravel()
+    resource[:, flat], work[:, flat] = _at(layout, host, on, wanted)
+    other[:, flat], other_work[:, flat] = _at(layout, spare, on & (spare >= 0), wanted)
     if r > 1:
         lost = runs[..., None] & ~(np.tile(outcome.reports, (many, 1, 1, 1)) & (host >= 0))
         resource[:, layout.report.ravel()] = np.where(lost, FAILS, -1).reshape(len(work), -1)
     work[:, 0] = np.tile(outcome.creation, many)
-    edits = runs & config.edits
-    resource[:, layout.edit.ravel()] = np.where(edits, PLANNER, -1).reshape(len(work), -1)
-    cost = np.where(edits, np.tile(outcome.edit, (many, 1, 1)) + config.sync + config.pause, 0.0)
-    work[:, layout.edit.ravel()] = cost.reshape(len(work), -1)
+    edits = (runs & config.edits).reshape(len(work), -1)
+    resource[:, layout.edit.ravel()] = np.where(edits, PLANNER, -1)
+    cost = np.tile(config.edit_time(outcome.edit), (many, 1, 1)).reshape(len(work), -1)
+    work[:, layout.edit.ravel()] = np.where(edits, cost, 0.0)
     faults = np.tile(draws.faults(config), (many, 1, 1))
     _fault_edits(layout, draws, faults, resource, work, many)
-    downs = faults + np.array([FIRST, 0.0, 0.0])
-    ranks = np.zeros(shape)
     ranks[:, flat] = np.repeat(np.repeat(priority, a * r, axis=1), reps, axis=0)
-    times = events(layout.table, work, resource, ranks, outages=downs, alternative=(other, other_work))
-    return Sessions(layout, outcome, times, host, spare, work, faults)
+    return Inputs(work, resource, ranks, other, other_work, faults + np.array([FIRST, 0.0, 0.0]), host, spare)
+
+
+def _at(layout: Layout, host: Ints, on: NDArray[np.bool_], wanted: Floats) -> tuple[Any, Floats]:
+    """(N reps, n A R) resources and s of attempts on hosts; a slot is taken until the orchestrator knows of the end."""
+    config, hosts = layout.config, layout.hosts
+    extra = config.dispatch + 2.0 * hosts.latency + config.detect
+    resource = np.where(on, host + FIRST, -1)
+    work = np.where(on, extra[host] + wanted / hosts.speed[host], 0.0)
+    return resource.reshape(len(host), -1), work.reshape(len(host), -1)
 
 
 def _places(places: Ints, outcome: Outcome, shape: tuple[int, int, int], reps: int) -> tuple[Ints, Ints]:
@@ -306,7 +338,7 @@ def _fault_edits(layout: Layout, draws: Draws, faults: Floats, resource: Any, wo
     for k in range(layout.faults):
         noticed = (faults[:, k, 2] - faults[:, k, 1] > config.heartbeat) & (first == faults[:, k, :1]).any(axis=1)
         found, edit = layout.fault[k]
-        cost = draws.call(8, draws.dag.edit, k) + config.sync + config.pause
+        cost = config.edit_time(draws.call(8, draws.dag.edit, k))
         work[:, found] = np.where(noticed, faults[:, k, 1] + config.heartbeat, 0.0)
         on = noticed & config.edits
         resource[:, edit], work[:, edit] = np.where(on, PLANNER, -1), np.where(on, np.tile(cost, many), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tradespace.costs.timeline import Resource, TaskTable, events
+from tradespace.costs.timeline_twin import events_twin
 from tradespace.errors import InputError, TradespaceError, UnitError, UnknownName
 from tradespace.plugins import registry
 from tradespace.search.api import search
@@ -27,6 +29,7 @@ from tradespace_fleet.ufo3 import AgentsFactory
 from tradespace_fleet.ufo3_config import read_config
 from tradespace_fleet.ufo3_host import AgentHost, hosts_of
 from tradespace_fleet.ufo3_kernel import AgentSessions, pack, reference_sessions
+from tradespace_fleet.ufo3_sessions import Mode, simulate
 
 ROOT = Path(__file__).parents[3]
 IDEAL = {"dispatch": 0, "detect": 0, "sync": 0}
@@ -258,6 +261,51 @@ def test_reconnections_follow_the_documented_waits() -> None:
 def test_hosts_that_fail_by_themselves_cost_time() -> None:
     frail = {"extends": "device-fleet", "devices.linux.mtbf": 600, "devices.linux.repair": 120}
     assert price(nebula(), target=frail)["makespan"] > 1.02 * price(nebula())["makespan"]
+
+
+# -- the engine -------------------------------------------------------------------------------------------------------
+
+
+def test_sessions_with_everything_equal_the_plain_twin() -> None:
+    """Retries, replicas, faults, windows, lock: the event loop and its plain twin tell the same story, exactly."""
+    faults = [
+        {"host": "linux_0", "at": 100, "lasts": 60},
+        {"host": "gpu", "at": 150},
+        {"host": "linux_1", "at": 90, "lasts": 5},
+    ]
+    evaluator = bound("agent-pipeline", faults=faults, replications=6, window=[2])
+    fates = np.zeros(3, int)
+    for mode in (Mode(6, 2.0, 3, 2, "migrate"), Mode(2, 0.0, 2, 1, "wait"), Mode(6, 0.0, 1, 3, "wait")):
+        layout, draws, outcome = evaluator._layout(0, mode), evaluator._draws[0], evaluator._outcome(0, mode)
+        designs = evaluator.repair(evaluator.space.sample(3, np.random.default_rng(1)))
+        span = slice(0, len(draws.request.stars))
+        s = simulate(layout, draws, outcome, evaluator._places(designs, span), np.zeros((3, span.stop)))
+        for row in range(0, len(s.host), 2):
+            table = replace(layout.table, outages=s.inputs.outages[row])
+            away = list(zip(s.inputs.other[row].tolist(), s.inputs.other_work[row].tolist(), strict=True))
+            told = events_twin(table, s.inputs.work[row].tolist(), s.inputs.resource[row].tolist(),
+                               s.inputs.priority[row].tolist(), away)  # fmt: skip
+            assert s.times.finish[row].tolist() == told.finish
+            assert s.times.fate[row].tolist() == told.fate
+            fates += np.bincount(told.fate, minlength=3)
+    assert fates.min() > 5
+
+
+def test_no_plan_beats_the_critical_path_or_the_limits() -> None:
+    evaluator = bound(nebula(requests=12, success=0.833), replications=6)
+    designs = evaluator.repair(evaluator.space.sample(60, np.random.default_rng(2)))
+    found = evaluator.price(designs)
+    assert (found["span"] >= found["critical_path"] - 1e-9).all()
+    assert (found["makespan"] >= found["span"] + 15.80 - 1e-9).all()
+    limit = np.array(evaluator.space["concurrency"].options)[designs["concurrency"]]
+    assert (found["width"] <= limit + 1e-9).all()
+    assert (found["edits"] <= 3 * 294 / 55 * 2).all()
+
+
+def test_an_edit_that_takes_too_long_is_given_up() -> None:
+    slow = {"extends": "task-32", "edit": 5000}
+    assert price(slow)["editing"] == pytest.approx(price(slow)["edits"] * 600)
+    assert price(slow, edit_timeout=100)["editing"] == pytest.approx(price(slow, edit_timeout=100)["edits"] * 100)
 
 
 # -- kernel -----------------------------------------------------------------------------------------------------------
