@@ -165,7 +165,9 @@ def graph_of(program: Program, options: Mapping[str, Any]) -> OperatorGraph:
     s, rows = program.setup, program.rows
     blocks = tuple(dict.fromkeys(block for block, _, _ in rows))
     index = {block: at for at, block in enumerate(blocks)}
-    columns: dict[str, Any] = {name: np.array([getattr(row, name) for _, row, _ in rows]) for name in NUMBERS}
+    columns: dict[str, Any] = {
+        name: np.array([getattr(row, name) for _, row, _ in rows], np.float64) for name in NUMBERS
+    }
     repeat = np.array([times for *_, times in rows])
     ops = Operators(
         name=tuple(row.name for _, row, _ in rows), kind=tuple(row.kind for _, row, _ in rows),

@@ -79,13 +79,17 @@ class Setup:
         return 2 * self.bytes - 1
 
     @property
-    def partials(self) -> Mapping[str, int]:
-        """Partial sums a word by engine: K in the dense form, 2K - 1 in the sparse one of Toeplitz matrices."""
-        return {"bat": self.bytes, "toeplitz": 2 * self.bytes - 1}
+    def sums(self) -> int:
+        """Sums of constants times words that a reduction wants: Shoup's wants those with its quotients, too."""
+        return 2 if self.reduction == "shoup" else 1
+
+    def partials(self, engine: str) -> int:
+        """Partial sums a word: K in the dense form, 2K - 1 in the sparse one of Toeplitz matrices."""
+        return self.sums * (self.bytes if engine == "bat" else 2 * self.bytes - 1)
 
     def merge(self, engine: str) -> float:
         """Of adding partial sums up in 64 bits: two shifts and an addition with its carry each, for all but one."""
-        return 7 * (self.partials[engine] - 1)
+        return 7 * (self.partials(engine) - self.sums)
 
 
 @dataclass
@@ -160,7 +164,7 @@ def transform(p: Program, name: str, limbs: int, polynomials: int, *, stored: bo
             work = passes / 2 * (s.product + 2 * ADD)
             p.words(name, words, work, reads=s.bytes, writes=s.bytes, memory=2 * ends + twiddles, times=times)
             continue
-        sums, partials = s.partials[s.engine], s.partials[s.engine] * PARTIAL
+        sums, partials = s.partials(s.engine), s.partials(s.engine) * PARTIAL
         p.words(
             f"{name}_split", words, s.split, reads=0 if stored else s.bytes, writes=s.bytes, memory=ends, times=times
         )
@@ -187,12 +191,12 @@ def convert(p: Program, name: str, limbs_in: int, limbs_out: int, polynomials: i
     writes = 0 if stored else s.bytes
     if not dense:
         work = limbs_in * (WIDE + CARRY) + s.reduce
-        reads = s.bytes * limbs_in / limbs_out
-        p.words(f"{name}_sum", columns * limbs_out, work, reads=reads, writes=writes, memory=ends_out)
+        shared = s.bytes * limbs_in / limbs_out
+        p.words(f"{name}_sum", columns * limbs_out, work, reads=shared, writes=writes, memory=ends_out)
         return
-    sums = s.partials[s.basis] * limbs_out
+    sums = s.partials(s.basis) * limbs_out
     p.product(f"{name}_product", columns, s.bytes * limbs_in, sums, 1, partials=sums)
-    work, reads = s.merge(s.basis) + s.reduce, s.partials[s.basis] * PARTIAL
+    work, reads = s.merge(s.basis) + s.reduce, s.partials(s.basis) * PARTIAL
     p.words(f"{name}_reduce", columns * limbs_out, work, reads=reads, writes=writes, memory=ends_out)
 
 
@@ -232,7 +236,7 @@ def byte_product(p: Program, name: str, m: int, n: int, k: int) -> None:
         work = k * (WIDE + CARRY) + s.reduce
         p.words(name, out, work, reads=0, writes=0, memory=s.bytes * (given + out + m * k))
         return
-    sums = s.partials[s.engine]
+    sums = s.partials(s.engine)
     p.words(f"{name}_split", given, s.split, reads=0, writes=s.bytes, memory=s.bytes * given)
     p.product(f"{name}_product", s.batch * n, s.bytes * k, sums * m, 1, partials=sums * m)
     work = s.merge(s.engine) + s.reduce

@@ -65,12 +65,16 @@ def choose_precisions(
     options: TableOptions, native: str | None, registry: Registry
 ) -> tuple[tuple[Precision, ...], ...]:
     """Formats of the decision, best list first: as asked; else the usual ones that are no wider than the weights are
-    shipped in, then all there are. What is shipped in an exact format stays in it."""
+    shipped in, then all there are. What is shipped in an exact format stays in it: another is a `ProblemError`."""
+    known = registry.names("precisions")
+    exact = native is not None and native in known and registry.load("precisions", native).exact
+    if exact and options.precisions not in (None, (native,)):
+        rule = f"exact arithmetic stays in its format, '{native}'"
+        raise ProblemError(rule, value=options.precisions, where="option precisions")
     if options.precisions is not None:
         return (load_precisions(options.precisions, registry),)
-    known = registry.names("precisions")
-    if native in known and registry.load("precisions", native).exact:
-        return (load_precisions([native], registry),)
+    if exact:
+        return (load_precisions([str(native)], registry),)
     bits = registry.load("precisions", native).bits if native in known else 16
     usual = load_precisions([name for name in DEFAULT_PRECISIONS if name in known], registry)
     narrow = tuple(precision for precision in usual if precision.bits <= bits)

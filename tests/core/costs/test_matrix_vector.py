@@ -100,3 +100,5 @@ def test_exact_arithmetic_stays_in_its_format() -> None:
     evaluator = bind(Setting(NTT, "laptop", None, {}), registry()).evaluator
     assert next(v for v in evaluator.space.variables if v.name == "precision").options == ("residue",)
     assert (evaluator.price(evaluator.space.parse({})).columns["loss"] == 0).all()
+    with pytest.raises(TradespaceError, match="exact arithmetic"):
+        bind(Setting(NTT, "laptop", None, {"precisions": ["int4"]}), registry())
