@@ -227,8 +227,9 @@ class MiningEvaluator:
         designs = self.space.repair(designs)
         if "keep" not in self.space or "abort_round" not in self.space:
             return designs
-        keep = np.where(designs["abort_round"] > 0, designs["keep"], self.workload.keep[1])
-        return Designs(self.space, {**designs.columns, "keep": keep})
+        columns = designs.columns
+        keep = np.where(columns["abort_round"] > 0, columns["keep"], self.workload.keep[1])
+        return Designs(self.space, {**columns, "keep": keep})
 
     def price(self, designs: Designs) -> Prices:
         w = self.workload
@@ -269,7 +270,9 @@ class MiningEvaluator:
                 "saving_bound": np.where(cut > 0, 1 - cut / w.total, 0.0),
                 "multiplier": w.total / rounds,
                 "energy_saving": np.where(frees, 1 - spent, gated),
-                "gain": right * plain / power / np.where(frees, spent, 1.0),
+                "gain": right
+                * np.divide(plain, power, out=np.ones_like(power), where=power > 0)
+                / np.where(frees, spent, 1.0),
                 "combined_saving": 1 - (1 - saving) / (1 + found["hiding"]),
                 "gap": 1 / shares,
                 "gap_p95": lottery.gap_quantile(shares, 0.95),

@@ -27,6 +27,7 @@ from tradespace.targets.model import Device, Sourced, Target
 from tradespace.testing.null_tests import NullReport, null_regression
 from tradespace.workloads.options import check_keys, integer, text
 from tradespace_hashing.asic import MODEL
+from tradespace_hashing.sha256_kernel import EARLY, ROUNDS
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ METRICS = (
     Metric("gain", "1", "max", "strongest null less nrmse: what the states know beyond it"),
     Metric("beats_nulls", "1", "max", "1 if every null is beaten by two deviations"),
 )
-TRIAL = 125.0
+TRIAL = float(ROUNDS + EARLY)
 """Rounds of a double hash with midstate and early reject."""
 DIGITAL = ("echo_state", "taps", "one_tap", "constant")
 PHYSICAL = ("shares", "taps", "one_tap", "constant")

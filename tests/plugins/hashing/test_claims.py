@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from tradespace.data_files import MissingData
 from tradespace.errors import TradespaceError
 from tradespace.plugins import registry
 from tradespace.settings import Bound, Setting, bind
+from tradespace.studies.reproduction.document import Published, Row, read_published
+from tradespace.studies.reproduction.run import reproduce
 from tradespace.targets.loader import load_target
 from tradespace.testing import check_evaluator, check_factory, check_workload
 from tradespace.workloads import load_workload
-from tradespace_hashing.claims import ClaimsFactory
+from tradespace_hashing.claims import ClaimsFactory, judged
 
 
 def bound(workload: Any = "share-windows", **options: Any) -> Bound:
@@ -74,6 +77,35 @@ def test_a_file_with_a_signal_beats_the_nulls_and_one_without_does_not(
     none = price(_file(tmp_path, 0.0, monkeypatch), "logistic")
     assert none["beats_nulls"] == 0.0
     assert none["raw_auc_low"] < 0.5 < none["raw_auc_high"]
+
+
+def test_a_row_without_its_file_is_not_reproducible_and_not_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = json.dumps(_file(tmp_path, 1.0, monkeypatch))
+    row = f"{{id: A, metric: rows, setting: {{workload: {workload}, target: laptop}}, value: 1500, band: {{equals: true}}}}"
+    (tmp_path / "published.yaml").write_text(f"source: here\nrows:\n- {row}\n")
+    rows = read_published(tmp_path / "published.yaml")
+    assert reproduce(rows, registry()).results[0].verdict == "inside"
+    (tmp_path / "table.csv").unlink()
+    judged.cache_clear()
+    found = reproduce(rows, registry()).results[0]
+    assert found.verdict == "not reproducible"
+    assert "TRADESPACE_DATA" in found.reason
+    assert not found.checkable
+
+
+ROWS = read_published(Path(__file__).parents[3] / "studies" / "speaking-to-silicon" / "published.yaml").rows
+FILES = [row for row in ROWS if isinstance(row, Row) and "sha256" in str(row.setting)]
+
+
+@pytest.mark.parametrize("row", FILES, ids=lambda row: row.id)
+def test_the_published_files(row: Row) -> None:
+    """Where the authors' files are in a folder of $TRADESPACE_DATA, all rows on them lie inside their bands."""
+    (result,) = reproduce(Published("x", Path("x"), "", "", "", (), (row,)), registry()).results
+    if result.verdict == "not reproducible":
+        pytest.skip(result.reason)
+    assert result.verdict == "inside", result
 
 
 def test_another_file_of_that_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
