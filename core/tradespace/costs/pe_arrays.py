@@ -12,6 +12,7 @@ Sources:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -163,13 +164,19 @@ def mapped(shape: Sequence[float], rows: int, cols: int, native: bool) -> tuple[
     if native and per_group == 1 and n == 1:
         outs = -(-count // min(room_h * room_w, max(count, 1)))
         return images * outs * folds, 1.0, 1.0, folds
-    split = np.arange(1, room_h + 1)
-    split = split[room_h % split == 0]
+    split = divisors(room_h)
     ins = np.ceil(per_group / np.minimum(split, max(per_group, 1)))
     ofm = np.minimum(room_h // split * room_w, max(n, 1))
     loops = ins * np.ceil(n * count / ofm)
     best = int(loops.argmin())
     return images * float(loops[best]) * folds, float(ins[best]), float(np.ceil(n / ofm[best])), folds
+
+
+def divisors(n: int) -> NDArray[np.int64]:
+    """Whole numbers that divide n, ascending; by pairs up to the root, so an array of 10^7 rows costs no more."""
+    small = np.arange(1, math.isqrt(n) + 1)
+    small = small[n % small == 0]
+    return np.unique(np.concatenate([small, n // small]))
 
 
 def grid(device: Device) -> tuple[int, int]:

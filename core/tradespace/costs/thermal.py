@@ -67,7 +67,8 @@ def constants(ambient: float, resistance: float, limit: float, leak: float, refe
     row = np.zeros(THERMAL_COLUMNS)
     row[AMBIENT], row[RESISTANCE], row[LIMIT], row[SCALE] = ambient, resistance, limit, scale
     row[LEAK0], row[CRITICAL] = leak, np.inf
-    row[LEAK_TA] = leak * math.exp(min((ambient - reference) / scale, 700.0)) if scale > 0 else leak
-    if leak > 0 and resistance > 0:
-        row[CRITICAL] = scale / resistance * (-1.0 - math.log(row[LEAK_TA] * resistance / scale))
+    steps = min((ambient - reference) / scale, 700.0) if scale > 0 else 0.0
+    row[LEAK_TA] = leak * math.exp(steps)
+    if leak > 0 and resistance > 0:  # by logarithms: far below the reference the leakage itself underflows to 0
+        row[CRITICAL] = scale / resistance * (-1.0 - math.log(leak) - math.log(resistance / scale) - steps)
     return row

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradespace.costs.pe_arrays import OutputStationary, RowStationary, WeightStationary, mapped
+from tradespace.costs.pe_arrays import OutputStationary, RowStationary, WeightStationary, divisors, mapped
 from tradespace.costs.tables import TablesFactory
 from tradespace.errors import UnitError
 from tradespace.plugins import registry
@@ -143,3 +143,11 @@ def test_extreme_jobs_survive(target: str, batch: int) -> None:
 def test_arrays_that_cannot_be_are_refused(over: dict[str, Any]) -> None:
     with pytest.raises(UnitError, match=f"devices.array.{next(iter(over))}"):
         load_target({"extends": "row-array", **{f"devices.array.{k}": v for k, v in over.items()}}, registry())
+
+
+@pytest.mark.parametrize("n", [1, 2, 12, 36, 97, 64_000_000])
+def test_divisors_come_by_pairs(n: int) -> None:
+    found = divisors(n)
+    assert found[0] == 1 and found[-1] == n and (np.diff(found) > 0).all() if n > 1 else found.tolist() == [1]
+    assert (n % found == 0).all()
+    assert n > 100 or found.tolist() == [d for d in range(1, n + 1) if n % d == 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tradespace.costs import thermal
-from tradespace.costs.columns import CRITICAL
+from tradespace.costs.columns import CRITICAL, LEAK_TA
 from tradespace.costs.pressure import KNEE, cpq, kappa
 
 ROW = thermal.constants(ambient=308.0, resistance=1.5, limit=370.0, leak=2.0, reference=323.0, scale=30.0)
@@ -79,3 +79,9 @@ def test_pressure() -> None:
     assert kappa(0.9, 0.5, 0.7) == pytest.approx(1.2)
     assert kappa(KNEE + 1e-9, 0.5, 0.7) == pytest.approx(kappa(KNEE - 1e-9, 0.5, 0.7), rel=1e-6)
     assert kappa(0.99, 0.0, 0.7) == 1.0
+
+
+def test_a_reference_far_above_ambient_leaves_no_leakage_and_no_runaway() -> None:
+    """exp((298 - 3e8) / 30) underflows to 0; the critical power still has a logarithm."""
+    row = thermal.constants(298.15, 0.5, 373.15, 1.0, 3e8, 30.0)
+    assert row[LEAK_TA] == 0.0 and np.isfinite(row[CRITICAL]) and row[CRITICAL] > 1e6
