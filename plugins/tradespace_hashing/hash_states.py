@@ -60,7 +60,7 @@ def _trained(spec: HashState) -> tuple[Curve, Estimate, Estimate]:
         score = logistic(bits[:half], labels[:half])
     else:
         rng = np.random.Generator(np.random.Philox(spec.seed))
-        score = Perceptron().fit(bits[:half], labels[:half], rng)
+        score = Perceptron(epochs=max(2, 400_000 // half)).fit(bits[:half], labels[:half], rng)
     found, truth = score(bits[half:]), labels[half:]
     curve = empirical(np.sort(found[~truth]), np.sort(found[truth]))
     return curve, auc(found, truth), information(found, truth)

@@ -223,13 +223,15 @@ class MiningEvaluator:
         return clock / chip.clock, switching(chip, voltage, clock), beyond
 
     def repair(self, designs: Designs) -> Designs:
-        """Without a cut-off everything goes on: one design, whatever ``keep`` says."""
+        """Cutting off nothing and letting everything go on are one design."""
         designs = self.space.repair(designs)
         if "keep" not in self.space or "abort_round" not in self.space:
             return designs
-        columns = designs.columns
-        keep = np.where(columns["abort_round"] > 0, columns["keep"], self.workload.keep[1])
-        return Designs(self.space, {**columns, "keep": keep})
+        abort, keep = designs.columns["abort_round"], designs.columns["keep"]
+        if self.workload.abort_round[0] == 0:
+            abort = np.where(keep < 1, abort, 0)
+        keep = np.where(abort > 0, keep, self.workload.keep[1])
+        return Designs(self.space, {**designs.columns, "abort_round": abort, "keep": keep})
 
     def price(self, designs: Designs) -> Prices:
         w = self.workload

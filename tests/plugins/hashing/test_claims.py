@@ -83,7 +83,8 @@ def test_a_row_without_its_file_is_not_reproducible_and_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload = json.dumps(_file(tmp_path, 1.0, monkeypatch))
-    row = f"{{id: A, metric: rows, setting: {{workload: {workload}, target: laptop}}, value: 1500, band: {{equals: true}}}}"
+    setting = f"{{workload: {workload}, target: laptop}}"
+    row = f"{{id: A, metric: rows, setting: {setting}, value: 1500, band: {{equals: true}}}}"
     (tmp_path / "published.yaml").write_text(f"source: here\nrows:\n- {row}\n")
     rows = read_published(tmp_path / "published.yaml")
     assert reproduce(rows, registry()).results[0].verdict == "inside"

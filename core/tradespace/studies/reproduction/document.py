@@ -13,7 +13,7 @@ from tradespace.studies.reproduction import grammar
 from tradespace.studies.reproduction.bands import WHOLE, Band, Scale, published_value
 from tradespace.studies.reproduction.settings import check_setting, check_sweep
 
-_UNIT = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*(\S.*)")
+_UNIT = re.compile(r"\s*[+-]?[0-9.]++(?:[eE][+-]?[0-9]+)?+\s*(\S.*)")  # possessive: "7e9" has no unit "e9"
 _MAX_ROWS = 2000
 _MAX_PRICES = 10_000
 

@@ -26,6 +26,11 @@ def test_a_value_with_its_own_unit(one: One) -> None:
     assert one(metric="heat", value="26.85 degC", band={"equals": 1e-9}).ours == pytest.approx(26.85)
 
 
+def test_a_value_with_an_exponent_that_yaml_reads_as_text(one: One) -> None:
+    assert one(metric="latency", value="4e-3", band=BAND).verdict == "inside"
+    assert one(metric="latency", value="4e3 us", band=BAND).verdict == "inside"
+
+
 def test_equality_survives_the_unit(one: One) -> None:
     three = {"design": {"place": ["fast", "slow", "slow"]}}
     assert one(metric="latency", unit="us", value=3000, band={"equals": True}, setting=three).verdict == "inside"
