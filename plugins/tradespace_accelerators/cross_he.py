@@ -209,6 +209,3 @@ def _limbs(options: Mapping[str, Any], where: str) -> int:
 
 def _polynomials(options: Mapping[str, Any], where: str) -> int:
     return integer(options, "polynomials", where, high=64, default=1)
-
-
-__all__ = ["KERNELS", "RESIDUE", "Row", "build", "graph_of", "read_calls", "read_setup"]

@@ -26,7 +26,7 @@ from finite_field.py: every multiply, add, shift, mask, compare and select is on
 
 REDUCE: Mapping[str, float] = {"montgomery": 20.0, "barrett": 35.8, "shoup": 22.0}
 """32-bit operations from 64 bits to a residue. montgomery: counted likewise. shoup: the high half of a second product,
-a low product, a subtraction. barrett: fitted on the Barrett row of C9 at batch 64 (5245 us) beside Montgomery's, as
+a low product, a subtraction. barrett: fitted on the Barrett row of C9 at batch 64 beside Montgomery's, as
 what a compiler makes of its 64-bit products cannot be counted from the source."""
 
 ADD = 3

@@ -191,7 +191,7 @@ class _Pricing:
         columns[..., TIME] = time
         columns[..., ENERGY] = device.idle_power * table.copies * time + dynamic
         columns[..., USEFUL] = arithmetic if self.dasi else work
-        columns[..., MOVED] = moved
+        columns[..., MOVED] = moved / table.copies  # what each of the memories sees
         columns[..., MEMORY_ENERGY] = moved * memory.energy_per_byte
         columns[..., BROKEN] = broken
         return table, columns
