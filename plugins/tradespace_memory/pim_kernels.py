@@ -37,7 +37,7 @@ SHAPES = ((1, 1, 1, 1), (130, 40, 8, 16), (257, 1040, 2, 3), (512, 2100, 8, 16),
 
 class _Gemv(ctypes.Structure):
     _fields_ = (
-        *((name, POINTER) for name in ("memory", "x", "starts", "wide", "columns", "y")),
+        *((name, POINTER) for name in ("memory", "x", "starts", "wide", "columns", "y", "sums")),
         *((name, INT) for name in ("bank", "chunks", "buffer", "units", "slots", "outputs")),
     )
 
@@ -109,7 +109,7 @@ class BankGemv:
         return {
             "memory": aligned(where.fill(matrix)), "x": x, "starts": aligned(where.starts), "wide": aligned(wide),
             "columns": aligned(where.columns), "shape": np.array(matrix.shape, np.int64),
-            "y": zeros(len(matrix), np.uint16),
+            "y": zeros(len(matrix), np.uint16), "sums": zeros((where.units, where.slots), np.float32),
         }  # fmt: skip
 
     def awkward(self, rng: np.random.Generator) -> Iterator[tuple[str, Arrays]]:
@@ -137,7 +137,7 @@ class BankGemv:
         return to_bf16(total)
 
     def tasks(self, inputs: Arrays) -> list[Task]:
-        keys = ("memory", "x", "starts", "wide", "columns", "y")
+        keys = ("memory", "x", "starts", "wide", "columns", "y", "sums")
         arrays = tuple(inputs[key] for key in keys)
         channels, banks, rows, row = inputs["memory"].shape
         outputs, wide = (int(v) for v in inputs["shape"])

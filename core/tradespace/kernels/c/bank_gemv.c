@@ -12,6 +12,7 @@ struct bank_gemv {
     const float *x;         /* padded with zeros to a multiple of 16 */
     const int64_t *starts, *wide, *columns; /* of each chunk: first column, columns of an output, columns it takes */
     uint16_t *y;
+    float *sums; /* of every output of every bank */
     int64_t bank, chunks, buffer, units, slots, outputs;
 };
 
@@ -37,42 +38,44 @@ INLINE float tree(lanes16 v) {
     return a[0];
 }
 
-/* `many` outputs of one bank at once: the products of bfloat16 numbers are exact, so fused or not is the same. */
-INLINE void bank_outputs(int many, const struct bank_gemv *p, int64_t unit, int64_t slot) {
-    const uint16_t *bank = p->memory + unit * p->bank;
-    float sums[4] = {0};
-    for (int64_t c = 0; c < p->chunks; c++) {
-        const float *x = p->x + c * p->buffer;
-        const uint16_t *w = bank + (p->starts[c] + slot * p->columns[c]) * 16;
-        lanes16 acc[4] = {{0}};
-        for (int64_t j = 0; j < p->wide[c]; j++) {
-            for (int s = 0; s < many; s += 2) /* the outputs that come next lie behind these: two columns a line */
-                __builtin_prefetch(w + (many * p->columns[c] + j * many + s) * 16);
-            lanes16 in;
-            memcpy(&in, x + 16 * j, sizeof in);
-            for (int s = 0; s < many; s++) {
-                halves16 h;
-                memcpy(&h, w + (s * p->columns[c] + j) * 16, sizeof h);
-                words16 bits = __builtin_convertvector(h, words16) << 16;
-                lanes16 value;
-                memcpy(&value, &bits, sizeof value);
-                acc[s] += value * in;
-            }
+/* One chunk of `many` outputs of a bank at once: the products of bfloat16 numbers are exact, so fused or not is the same.
+   A bank's numbers are read in the order in which they lie. */
+INLINE void bank_chunk(int many, const struct bank_gemv *p, const uint16_t *w, const float *x, int64_t c, float *sums) {
+    lanes16 acc[4] = {{0}};
+    int64_t wide = p->wide[c], columns = p->columns[c];
+    for (int64_t j = 0; j < wide; j++) {
+        for (int s = 0; s < many; s += 2) /* the outputs that come next lie behind these: two columns a line */
+            __builtin_prefetch(w + (many * columns + j * many + s) * 16);
+        lanes16 in;
+        memcpy(&in, x + 16 * j, sizeof in);
+        for (int s = 0; s < many; s++) {
+            halves16 h;
+            memcpy(&h, w + (s * columns + j) * 16, sizeof h);
+            words16 bits = __builtin_convertvector(h, words16) << 16;
+            lanes16 value;
+            memcpy(&value, &bits, sizeof value);
+            acc[s] += value * in;
         }
-        for (int s = 0; s < many; s++) sums[s] += as_float(to_bf16(tree(acc[s])) << 16); /* read as bfloat16 */
     }
     for (int s = 0; s < many; s++) {
-        int64_t o = (slot + s) * p->units + unit;
-        if (o < p->outputs) p->y[o] = (uint16_t)to_bf16(sums[s]);
+        float read = as_float(to_bf16(tree(acc[s])) << 16); /* read from the bank as bfloat16 */
+        sums[s] = c ? sums[s] + read : read;
     }
 }
 
 void bank_gemv(const void *args, int64_t begin, int64_t end) {
     const struct bank_gemv *p = args;
     for (int64_t unit = begin; unit < end; unit++) {
-        int64_t slot = 0;
-        for (; slot + 4 <= p->slots; slot += 4) bank_outputs(4, p, unit, slot);
-        for (; slot < p->slots; slot++) bank_outputs(1, p, unit, slot);
+        float *sums = p->sums + unit * p->slots;
+        for (int64_t c = 0; c < p->chunks; c++) {
+            const uint16_t *w = p->memory + unit * p->bank + p->starts[c] * 16;
+            const float *x = p->x + c * p->buffer;
+            int64_t slot = 0, each = p->columns[c] * 16;
+            for (; slot + 4 <= p->slots; slot += 4) bank_chunk(4, p, w + slot * each, x, c, sums + slot);
+            for (; slot < p->slots; slot++) bank_chunk(1, p, w + slot * each, x, c, sums + slot);
+        }
+        for (int64_t slot = 0; slot < p->slots; slot++)
+            if (slot * p->units + unit < p->outputs) p->y[slot * p->units + unit] = (uint16_t)to_bf16(sums[slot]);
     }
 }
 
