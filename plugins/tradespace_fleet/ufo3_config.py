@@ -37,12 +37,12 @@ RECOVERIES = ("migrate", "wait")
 PLANS = ("free", "scheduler")
 MAX_REPLICATIONS = 100_000
 LISTS: Mapping[str, tuple[tuple[int, ...], int, int]] = {
-    "concurrency": ((SLOTS, 1, 2, 3, 4, 12), 1, 65_536),
-    "retries": ((0, 1, 2), 0, 8),
-    "replicas": ((1, 2), 1, 4),
+    "concurrency": ((SLOTS, 1, 2, 3, 4, 5, 8, 10, 12, 16, 32, 64), 1, 65_536),
+    "retries": ((0, 1, 2, 3), 0, 8),
+    "replicas": ((1, 2, 3), 1, 4),
 }
 """Option -> (choices, lowest, highest); the first choice is the default design."""
-WINDOWS = (0.0, 2.0, 10.0)
+WINDOWS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 KEYS = (
     *TIMES,
     "reconnects",
