@@ -29,10 +29,10 @@ OPTIONS = {"precisions": ["bf16"]}
 
 
 def target(**changes: Any) -> dict[str, Any]:
-    return {"extends": "pim-gpt", **{f"devices.pim.{key}": value for key, value in changes.items()}}
+    return {"extends": "pim-gddr6", **{f"devices.pim.{key}": value for key, value in changes.items()}}
 
 
-def price(workload: Any, where: Any = "pim-gpt", options: Any = None) -> dict[str, float]:
+def price(workload: Any, where: Any = "pim-gddr6", options: Any = None) -> dict[str, float]:
     bound: Any = bind(Setting(workload, where, "tables", options or OPTIONS), registry()).evaluator
     designs = bound.space.parse({})
     repair = getattr(bound, "repair", None)
@@ -88,7 +88,7 @@ def test_bytes_over_the_pins_by_hand() -> None:
 
 def test_rows_are_those_of_the_map() -> None:
     """The closed form counts the rows and columns that the exact map fills."""
-    device = load_target("pim-gpt", registry()).device("pim")
+    device = load_target("pim-gddr6", registry()).device("pim")
     for name in ("gpt2-small", "gpt2-xl", "gpt3-large"):
         ops = operators(name)
         found = mapped(ops, device)
@@ -100,7 +100,7 @@ def test_rows_are_those_of_the_map() -> None:
 
 def test_time_of_one_product_by_hand() -> None:
     """768 to 3072: 24 outputs of 48 columns in a bank, 18 rows of 64, refresh, vector to 8 channels, sums back."""
-    device = load_target("pim-gpt", registry()).device("pim")
+    device = load_target("pim-gddr6", registry()).device("pim")
     ops = operators("gpt2-small")
     row = ops.name.index("0.up")
     table = BankProducts().table(ops, device, [BF16])
@@ -112,7 +112,7 @@ def test_time_of_one_product_by_hand() -> None:
 
 
 def test_energy_of_one_product_by_hand() -> None:
-    device = load_target("pim-gpt", registry()).device("pim")
+    device = load_target("pim-gddr6", registry()).device("pim")
     ops = operators("gpt2-small")
     row = ops.name.index("0.up")
     table = BankProducts().table(ops, device, [BF16])
@@ -133,7 +133,7 @@ def test_row_hits_are_63_of_64_where_rows_are_full() -> None:
 
 
 def test_the_gddr6_powers_are_its_currents() -> None:
-    device = load_target("pim-gpt-gddr6", registry()).device("pim")
+    device = load_target("pim-gddr6-plain", registry()).device("pim")
     found = powers(Currents(1.35, 0.071, 0.060, 0.061, 0.231, 0.248, 0.286), timing(device))
     for name in ("open", "closed", "activate", "read", "write", "refresh"):
         assert device.numbers[name] == pytest.approx(getattr(found, name), rel=1e-6)
@@ -180,7 +180,7 @@ def test_the_fastest_cut_of_inputs_is_no_slower_than_any_fixed_one() -> None:
 
 
 def test_a_slower_companion_and_longer_contexts_take_longer() -> None:
-    slow = price(layer(), {"extends": "pim-gpt", "devices.asic.clock": "100 MHz"})
+    slow = price(layer(), {"extends": "pim-gddr6", "devices.asic.clock": "100 MHz"})
     fast, far = price(layer()), price(layer(context=1000))
     assert slow["busy.asic"] == pytest.approx(10 * fast["busy.asic"], rel=0.2)
     assert slow["busy.pim"] == fast["busy.pim"]
@@ -204,12 +204,12 @@ def test_the_baselines_are_their_bandwidths() -> None:
 @pytest.mark.parametrize("model", [BankProducts, CompanionLogic])
 def test_contract(model: Any) -> None:
     name = "pim" if model is BankProducts else "asic"
-    report = check_device_model(model, devices=[load_target("pim-gpt", registry()).device(name)])
+    report = check_device_model(model, devices=[load_target("pim-gddr6", registry()).device(name)])
     assert report.passed, str(report)
 
 
 def test_only_words_of_the_banks_run() -> None:
-    device = load_target("pim-gpt", registry()).device("pim")
+    device = load_target("pim-gddr6", registry()).device("pim")
     table = BankProducts().table(operators("gpt2-small"), device, [BF16, INT8])
     assert table.unsupported is not None
     assert list(table.unsupported[0]) == [False, True]
@@ -237,7 +237,7 @@ def test_prompts_run_vector_by_vector(phase: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("workload", ["mobilenet-v2", "lfm2-2.6b", {"extends": "qwen2-0.5b", "phase": "decode"}])
 def test_other_worlds_run_on_it(workload: Any) -> None:
-    where = {"extends": "pim-gpt", "memories.dram.capacity": "64 GB"}
+    where = {"extends": "pim-gddr6", "memories.dram.capacity": "64 GB"}
     assert price(workload, where)["latency"] > 0
 
 
@@ -269,7 +269,7 @@ def test_memories_that_cannot_be_are_refused(bad: dict[str, Any], says: str) -> 
 
 
 def test_too_big_a_model_is_a_violation_not_an_error() -> None:
-    bound: Any = bind(Setting("llama-3.1-8b", "pim-gpt", "tables", OPTIONS), registry()).evaluator
+    bound: Any = bind(Setting("llama-3.1-8b", "pim-gddr6", "tables", OPTIONS), registry()).evaluator
     prices = bound.price(bound.repair(bound.space.parse({})))
     assert prices.violations["memory.dram"][0] > 0
 
