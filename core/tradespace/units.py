@@ -124,7 +124,8 @@ def parse(value: object, unit: str, *, where: str | None = None, positive: bool 
         )
     number = _read_text(value, unit, where) if isinstance(value, str) else _read_number(value, unit, where)
     if not math.isfinite(number):
-        raise _refused("the number must be finite", repr(value), unit, where)
+        needs = "" if unit == "1" else f", in {_shown(unit)}"
+        raise _refused(f"the number must be finite{needs}", repr(value), unit, where)
     if positive is True and number <= 0:
         raise _refused(f"must be above 0{_tail(unit)}", repr(value), unit, where)
     if positive is False and number < 0:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from tradespace.costs.checks import check_whole
 from tradespace.costs.contract import CostTable
 from tradespace.costs.schedules_nodes import POINTS, Nodes
 from tradespace.errors import InputError
@@ -47,6 +48,12 @@ class Node:
     }
     runs: ClassVar[tuple[str, ...]] = ("aggregate",)
 
+    @staticmethod
+    def check(device: Device) -> None:
+        """Raises `InputError` for counts that are no whole numbers."""
+        check_whole(device, ("cores",), MAX_CORES)
+        check_whole(device, ("count",), MAX_NODES)
+
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         """Totals of operations at the rate of all cores, whatever the precision. Task graphs do not come this way."""
         time = operators.flop / (device.rate * device.cores * device.count)
@@ -59,8 +66,8 @@ def nodes_of(target: Target) -> Nodes:
     Raises:
         InputError: counts that are no whole numbers, or too many nodes.
     """
-    rows = [(name, device) for device in target.devices for name in _names(device, target)]
-    cores = [_whole(device, "cores", MAX_CORES, target) for _, device in rows]
+    rows = [(name, device) for device in target.devices for name in _names(device)]
+    cores = [int(device.cores) for _, device in rows]
     if len(rows) > MAX_NODES:
         raise InputError(f"a fleet has at most {MAX_NODES} nodes", value=len(rows), where=target.name)
     column = {
@@ -80,15 +87,6 @@ def nodes_of(target: Target) -> Nodes:
     )
 
 
-def _names(device: Device, target: Target) -> tuple[str, ...]:
-    count = _whole(device, "count", MAX_NODES, target)
+def _names(device: Device) -> tuple[str, ...]:
+    count = int(device.count)
     return (device.name,) if count == 1 else tuple(f"{device.name}_{i}" for i in range(count))
-
-
-def _whole(device: Device, key: str, high: int, target: Target) -> int:
-    value = float(getattr(device, key))
-    if value != int(value) or not 1 <= value <= high:
-        raise InputError(
-            f"'{key}' is a whole number from 1 to {high}", value=value, where=f"{target.name}: devices.{device.name}"
-        )
-    return int(value)

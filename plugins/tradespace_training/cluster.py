@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tradespace.costs.checks import check_share, check_whole
 from tradespace.costs.collectives import Transport
 from tradespace.costs.roofline import Roofline
 from tradespace.costs.training_sites import Sites
@@ -48,6 +49,12 @@ class Cluster:
         **dict.fromkeys(("fabric", "fabric_latency", "network", "network_latency"), 0.0),
     }
     runs: ClassVar[tuple[str, ...]] = Roofline.runs
+
+    @staticmethod
+    def check(device: Device) -> None:
+        """Raises `InputError` for clusters that cannot be."""
+        check_whole(device, ("nodes", "accelerators"), MAX_COUNT)
+        check_share(device, ("efficiency",))
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         """One accelerator, by the roofline model at its peak."""

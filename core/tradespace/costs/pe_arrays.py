@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.checks import check_whole
 from tradespace.costs.contract import Column, CostTable
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ Floats = NDArray[np.float64]
 
 PRODUCTS = ("matmul", "conv", "attention")
 """An array multiplies; it does not care whether the second operand is stored weights or cached keys and values."""
+
+SIDES = ("rows", "cols")
+MAX_SIDE = 1_000_000_000
+"""Most rows or columns of elements."""
 
 ARRAY: Mapping[str, str] = {
     "rows": "1",
@@ -78,6 +83,11 @@ class WeightStationary:
     columns: ClassVar[Mapping[str, Column]] = COLUMNS
     runs: ClassVar[tuple[str, ...]] = PRODUCTS
 
+    @staticmethod
+    def check(device: Device) -> None:
+        """Raises `InputError` for sides that are none."""
+        check_whole(device, SIDES, MAX_SIDE)
+
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         m, k, n, count = operators.gemm
         rows, cols = grid(device)
@@ -94,6 +104,11 @@ class OutputStationary:
     defaults: ClassVar[Mapping[str, float]] = DEFAULTS
     columns: ClassVar[Mapping[str, Column]] = COLUMNS
     runs: ClassVar[tuple[str, ...]] = PRODUCTS
+
+    @staticmethod
+    def check(device: Device) -> None:
+        """Raises `InputError` for sides that are none."""
+        check_whole(device, SIDES, MAX_SIDE)
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         m, k, n, count = operators.gemm
@@ -112,6 +127,11 @@ class RowStationary:
     defaults: ClassVar[Mapping[str, float]] = {**DEFAULTS, "native_depthwise": 0.0}
     columns: ClassVar[Mapping[str, Column]] = COLUMNS
     runs: ClassVar[tuple[str, ...]] = PRODUCTS
+
+    @staticmethod
+    def check(device: Device) -> None:
+        """Raises `InputError` for sides that are none."""
+        check_whole(device, SIDES, MAX_SIDE)
 
     def table(self, operators: Operators, device: Device, precisions: Sequence[Precision]) -> CostTable:
         rows, cols = grid(device)

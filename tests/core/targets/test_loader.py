@@ -112,7 +112,11 @@ WRONG: list[tuple[dict[str, Any], type[TradespaceError], str]] = [
     ({"devices.array.rows": True}, UnitError, "devices.array.rows: a plain number is needed; got True"),
     ({"devices.array.rows": 0}, UnitError, "devices.array.rows: must be above 0; got 0"),
     ({"devices.array.stall": "-1 s"}, UnitError, "must be 0 s or above"),
-    ({"devices.vector.peak.fp16": math.inf}, UnitError, "devices.vector.peak.fp16: the number must be finite; got inf"),
+    (
+        {"devices.vector.peak.fp16": math.inf},
+        UnitError,
+        "devices.vector.peak.fp16: the number must be finite, in FLOP/s; got inf",
+    ),
     ({"devices.vector.peak.fp16": 0}, UnitError, "devices.vector.peak.fp16: must be above 0 FLOP/s"),
     ({"devices.array.clok": "1 GHz"}, UnknownName, "devices.array.clok: unknown key 'clok'. Did you mean 'clock'?"),
     ({"devices.arrya.clock": "1 GHz"}, UnknownName, "devices.arrya.clock: unknown key 'arrya'. Did you mean 'array'?"),

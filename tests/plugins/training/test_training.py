@@ -174,7 +174,7 @@ def test_bad_options(options: dict[str, Any], said: str) -> None:
     ("changed", "said"),
     [
         ({"devices.ib.nodes": 1.5}, "whole number"),
-        ({"devices.ib.efficiency": 1.2}, "share of the peak"),
+        ({"devices.ib.efficiency": 1.2}, "a share, above 0"),
         ({"devices.ib.network": "0 GB/s"}, "several nodes"),
         ({"devices.ib.fabric": "-1 GB/s"}, "fabric"),
         ({"devices.ib.nodes": "4 GB"}, "nodes"),
