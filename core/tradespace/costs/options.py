@@ -67,18 +67,19 @@ def choose_precisions(
     """Formats of the decision, best list first: as asked; else the usual ones that are no wider than the weights are
     shipped in, then all there are. What is shipped in an exact format stays in it: another is a `ProblemError`."""
     known = registry.names("precisions")
-    exact = native is not None and native in known and registry.load("precisions", native).exact
-    if exact and options.precisions not in (None, (native,)):
-        rule = f"exact arithmetic stays in its format, '{native}'"
-        raise ProblemError(rule, value=options.precisions, where="option precisions")
+    shipped = registry.load("precisions", native) if native in known else None
     if options.precisions is not None:
-        return (load_precisions(options.precisions, registry),)
-    if exact:
-        return (load_precisions([str(native)], registry),)
-    bits = registry.load("precisions", native).bits if native in known else 16
+        asked = load_precisions(options.precisions, registry)
+        if any(p.exact or (shipped is not None and shipped.exact) for p in asked if p != shipped):
+            rule = f"exact arithmetic stays in its format; this workload's is {native or 'unknown'}"
+            raise ProblemError(rule, value=options.precisions, where="option precisions")
+        return (asked,)
+    if shipped is not None and shipped.exact:
+        return ((shipped,),)
+    bits = shipped.bits if shipped is not None else 16
     usual = load_precisions([name for name in DEFAULT_PRECISIONS if name in known], registry)
     narrow = tuple(precision for precision in usual if precision.bits <= bits)
-    return (narrow or usual[-1:], tuple(found for _, found in registry.each("precisions")))
+    return (narrow or usual[-1:], tuple(found for _, found in registry.each("precisions") if not found.exact))
 
 
 def _word(key: str, value: Any, registry: Registry) -> str:

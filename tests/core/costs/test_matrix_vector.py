@@ -102,3 +102,5 @@ def test_exact_arithmetic_stays_in_its_format() -> None:
     assert (evaluator.price(evaluator.space.parse({})).columns["loss"] == 0).all()
     with pytest.raises(TradespaceError, match="exact arithmetic"):
         bind(Setting(NTT, "laptop", None, {"precisions": ["int4"]}), registry())
+    with pytest.raises(TradespaceError, match="exact arithmetic"):
+        bind(Setting("llama-3.2-1b", "laptop", None, {"precisions": ["int8", "residue"]}), registry())
