@@ -56,19 +56,25 @@ class BinaryLearner:
 
     Every class has several neurons, and every neuron keeps the same number of connections. For a labelled sample the
     neuron of its class that answers most strongly wins; of its connections to inputs that are silent, some move to
-    inputs that are active. Nothing else changes, so other classes keep what they know. The number that moves a sample
-    falls with the neuron's age (ours: the vendor's schedule is not public).
+    inputs that are active. Nothing else changes, so other classes keep what they know. The share that moves is the
+    neuron's plasticity, which falls with every step that it learns.
+
+    Source: BrainChip's user guide names the parameters and their defaults; how the winner is found and which
+    connections move is ours.
 
     Args:
-        classes, neurons: classes, and neurons of each.
-        weights: connections of a neuron.
-        rate: share of the misplaced connections that moves at first.
+        classes, neurons: classes, and neurons of each (`num_classes` groups of equal size).
+        weights: connections of a neuron (`num_weights`).
+        plasticity, decay, least: `initial_plasticity`, `plasticity_decay` (a step, relative to the initial one) and
+            `min_plasticity`.
     """
 
     classes: int
     neurons: int
     weights: int
-    rate: float = 0.75
+    plasticity: float = 1.0
+    decay: float = 0.25
+    least: float = 0.1
 
     def fresh(self, inputs: int, rng: np.random.Generator) -> Bits:
         """(classes x neurons, inputs) random connections. Raises `InputError` for more connections than inputs."""
@@ -88,7 +94,8 @@ class BinaryLearner:
             winner = own.start + int(np.lexsort((age[own], -scores))[0])
             silent = np.flatnonzero((table[winner] > 0) & (sample == 0))
             wanted = np.flatnonzero((table[winner] == 0) & (sample > 0))
-            moves = min(len(silent), len(wanted), int(np.ceil(len(silent) * self.rate / (1 + age[winner]))))
+            share = max(self.plasticity * (1.0 - self.decay * age[winner]), min(self.least, self.plasticity))
+            moves = min(len(wanted), int(np.ceil(len(silent) * share)))
             table[winner, rng.permutation(silent)[:moves]] = 0
             table[winner, rng.permutation(wanted)[:moves]] = 1
             age[winner] += 1

@@ -1,6 +1,6 @@
 """Layers on cores of limited memory: how many cores a layer needs, and how many passes a chip that is too small takes.
 
-Ours, checked against the core counts that a vendor's mapper gives for eighteen networks (study `snn-neuromorphic`): a
+Ours, checked against the core counts that a vendor's mapper gives for its model zoo (study `snn-neuromorphic`): a
 layer whose filters exceed a core's weight memory is split by filters, one whose map exceeds its map memory by regions
 of the map; both splits multiply. Layers are laid down in their order; the layer that no longer fits opens a new pass,
 for which the cores are loaded anew.
