@@ -115,7 +115,7 @@ WRONG: list[tuple[dict[str, Any], type[TradespaceError], str]] = [
     (
         {"devices.vector.peak.fp16": math.inf},
         UnitError,
-        "devices.vector.peak.fp16: the number must be finite, in FLOP/s; got inf",
+        "peak.fp16: the number must be finite, in FLOP/s; got inf",
     ),
     ({"devices.vector.peak.fp16": 0}, UnitError, "devices.vector.peak.fp16: must be above 0 FLOP/s"),
     ({"devices.array.clok": "1 GHz"}, UnknownName, "devices.array.clok: unknown key 'clok'. Did you mean 'clock'?"),

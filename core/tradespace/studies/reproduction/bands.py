@@ -71,19 +71,19 @@ class Band:
         rule, value = next(iter(body.items()))
         where = f"{where}.{rule}"
         if rule in ("ratio", "between"):
-            low, high = _pair(value, where)
-            if rule == "between":
-                return cls(rule, scale.si(low, where), scale.si(high, where), value)
-            return cls(rule, _plain(low, where), _plain(high, where), value)
+            low, high = ((scale.si if rule == "between" else _plain)(end, where) for end in _pair(value, where))
+            if low > high:
+                raise InputError("a band from low to high is [low, high]", value=value, where=where)
+            return cls(rule, low, high, value)
         if rule in ("at_most", "at_least"):
             limit = scale.si(value, where)
             low, high = (-math.inf, limit) if rule == "at_most" else (limit, math.inf)
             return cls(rule, low, high, value)
         if rule == "plus_minus":
-            reach = abs(scale.si(value, where, difference=True))
+            reach = _reach(scale.si(value, where, difference=True), value, where)
             return cls(rule, -reach, reach, value)
         if rule == "equals":
-            reach = ROUNDING if value is True else _plain(value, where)
+            reach = ROUNDING if value is True else _reach(_plain(value, where), value, where)
             return cls(rule, -reach, reach, value)
         return cls(rule, _plain(value, where), _plain(value, where), value)
 
@@ -143,6 +143,12 @@ def _pair(value: Any, where: str) -> tuple[Any, Any]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise InputError("a band from low to high is [low, high]", value=repr(value)[:80], where=where)
     return value[0], value[1]
+
+
+def _reach(reach: float, value: Any, where: str) -> float:
+    if reach < 0:
+        raise InputError("the largest difference is 0 or above", value=value, where=where)
+    return reach
 
 
 def _plain(value: Any, where: str) -> float:

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradespace import expressions, units
@@ -100,8 +101,16 @@ def reproduce(
     for row in published.rows:
         if tell is not None:
             tell(row.id)
-        results += _row(row, pricer, values)
+        results += [_placed(result, published.path) for result in _row(row, pricer, values)]
     return SystemResult(published, tuple(results))
+
+
+def _placed(result: Result, file: Path) -> Result:
+    """An error says in which file and row it stands."""
+    if result.verdict != "error" or result.reason.startswith(file.name):
+        return result
+    reason = result.reason.removeprefix(f"{result.id}: ").removeprefix(f"{result.id}.")
+    return replace(result, reason=f"{file.name} row {result.id}: {reason}")
 
 
 def _row(row: Row | BrokenRow, pricer: Pricer, known: Mapping[str, Any]) -> list[Result]:
@@ -126,6 +135,8 @@ def _identity(row: Row, known: Mapping[str, Any]) -> Result:
     others = {name: value for name, value in known.items() if name != row.id}
     ours = float(expressions.parse(row.what[1], others, kind="row", where=row.id)(others))
     assert row.band is not None
+    if not math.isfinite(ours):
+        raise InputError("an expression of published numbers is finite", value=row.what[1], where=f"{row.id}.expr")
     inside = row.band.holds(ours, row.published[0])
     return _line(row, row.id, row.published[0], ours, "identity" if inside else "outside", row.reading)
 
