@@ -10,7 +10,8 @@ from tradespace.plugins import registry
 from tradespace.studies.reproduction.document import read_published
 from tradespace.studies.reproduction.run import reproduce
 
-GOOD = "id: A, metric: latency, unit: ms, value: 1, band: {ratio: [0.5, 2]}, setting: {workload: smollm-135m, target: laptop}"
+SETTING = "setting: {workload: smollm-135m, target: laptop}"
+GOOD = f"id: A, metric: latency, unit: ms, value: 1, band: {{ratio: [0.5, 2]}}, {SETTING}"
 IDENTITY = "id: A, role: identity, expr: '1 + 1', value: 2, band: {equals: true}"
 TARGET = "target: laptop"
 CASES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
