@@ -97,8 +97,8 @@ def find_kind(name: str, registry: Registry) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        both = " and ".join(kind.removesuffix("s") for kind in found)
-        raise TradespaceError(f"'{name}' is a {both}", remedy=f"Say which, for example '{found[0]} {name}'.")
+        rule = f"'{name}' is a name in each of {', '.join(found)}"
+        raise TradespaceError(rule, remedy=f"Say which, for example '{found[0]} {name}'.")
     known = sorted({other for kind in KINDS for other in names_of(kind, registry)})
     raise UnknownName("name", name, known, remedy=registry.hint(name, known))
 
