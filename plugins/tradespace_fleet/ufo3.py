@@ -28,7 +28,7 @@ from tradespace_fleet.named_plans import NamedPlans
 from tradespace_fleet.ufo3_config import Config, read_config
 from tradespace_fleet.ufo3_host import Hosts, hosts_of
 from tradespace_fleet.ufo3_measures import LONGEST, METRICS, measure
-from tradespace_fleet.ufo3_sessions import Draws, Layout, Mode, Outcome, Sessions, outcome_of, simulate
+from tradespace_fleet.ufo3_sessions import Draws, Layout, Mode, Outcome, Policy, Sessions, outcome_of, simulate
 from tradespace_fleet.ufo3_workload import PRIORITIES, AgentDag, Floats
 
 PLANNED, GIVEN = "planned", "given"
@@ -235,13 +235,19 @@ class AgentsEvaluator:
         return Prices({k: v if k in LONGEST else v / many for k, v in columns.items()})
 
     def _groups(self, designs: Designs) -> Iterator[tuple[Any, Mode]]:
-        names = ("concurrency", "window", "retries", "recovery", "replicas")
-        codes = np.stack([designs[name] for name in names], axis=1).astype(np.int64)
+        codes = np.stack([designs[name] for name in ("retries", "replicas")], axis=1).astype(np.int64)
         unique, index = np.unique(codes, axis=0, return_inverse=True)
-        for i, row in enumerate(unique.tolist()):
-            chosen = [self.space[name].options[code] for name, code in zip(names, row, strict=True)]  # type: ignore[attr-defined]
-            mode = Mode(chosen[0], chosen[1], 1 + chosen[2], chosen[4], chosen[3])
+        for i, (retries, replicas) in enumerate(unique.tolist()):
+            mode = Mode(1 + self.config.retries[retries], self.config.replicas[replicas])
             yield np.flatnonzero(index.reshape(-1) == i), mode
+
+    def _policy(self, designs: Designs) -> Policy:
+        config = self.config
+        return Policy(
+            np.array(config.concurrency)[designs["concurrency"]],
+            np.array(config.window, np.float64)[designs["window"]],
+            np.array([name == "wait" for name in config.recovery])[designs["recovery"]],
+        )
 
     def _layout(self, index: int, mode: Mode) -> Layout:
         if (index, mode) not in self._layouts:
@@ -265,6 +271,7 @@ class AgentsEvaluator:
             self._layout(index, mode),
             self._draws[index],
             self._outcome(index, mode),
+            self._policy(designs),
             self._places(designs, span),
             np.where(priority < 0, own, priority).astype(np.float64),
         )

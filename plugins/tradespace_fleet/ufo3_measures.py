@@ -53,7 +53,9 @@ def measure(s: Sessions, draws: Draws, hosts: Hosts) -> dict[str, Floats]:
     span = np.where(on, times.finish[:, flat].reshape(s.host.shape) - times.start[:, flat].reshape(s.host.shape), 0.0)
     session, calls, editing, taken = _edits(s, on)
     service = np.where(on, np.tile(s.outcome.work, (count, 1, 1, 1)) / hosts.speed[np.maximum(there, 0)], 0.0)
-    alone = service.max(axis=3).sum(axis=2)  # (., n) s of a star, its attempts one after another
+    good = on & np.tile(s.outcome.reports, (count, 1, 1, 1))  # an attempt ends with the first replica that succeeds
+    attempt = np.where(good.any(axis=3), np.where(good, service, np.inf).min(axis=3), service.max(axis=3))
+    alone = np.where(on.any(axis=3), attempt, 0.0).sum(axis=2)  # (., n) s of a star, its attempts one after another
     begin, end = times.start[:, flat], times.finish[:, flat]
     used = on.reshape(len(on), -1)
     energy = (hosts.idle.sum() * session) + (span * np.where(on, hosts.busy[np.maximum(there, 0)], 0.0)).sum(
@@ -130,10 +132,9 @@ def _recovery(s: Sessions) -> Floats:
     layout, found = s.layout, np.zeros(len(s.host))
     asked, fate = s.times.asked[:, layout.run.ravel()], s.times.fate[:, layout.run.ravel()]
     host = s.host.reshape(len(s.host), -1)
-    patience = layout.table.patience
     for k in range(layout.faults):
         where, begin, end = s.faults[:, k].T
-        hit = (host == where[:, None]) & (asked == (begin + patience)[:, None]) & (fate > 0)
+        hit = (host == where[:, None]) & (asked == (begin + s.patience)[:, None]) & (fate > 0)
         hit |= (host == where[:, None]) & (asked == end[:, None])
         found = np.maximum(found, np.where(hit, asked - begin[:, None], 0.0).max(axis=1))
     return found

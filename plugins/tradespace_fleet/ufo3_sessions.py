@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from tradespace.costs.timeline import NEVER, Resource, TaskTable, Times, events
+from tradespace.costs.timeline import NEVER, Limits, Resource, TaskTable, Times, events
 from tradespace_fleet.ufo3_config import Config
 from tradespace_fleet.ufo3_host import Hosts
 from tradespace_fleet.ufo3_workload import AgentDag, Floats, Request
@@ -30,13 +30,19 @@ RAN, CANCELLED, SKIPPED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Mode:
-    """Decisions about a whole design."""
+    """What gives a request its tasks: attempts and replicas of every star."""
 
-    concurrency: int
-    window: float
     attempts: int
     replicas: int
-    recovery: str
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """(N,) each: stars at once, s that the planner waits for others, and whether lost stars wait for their host."""
+
+    concurrency: Ints
+    window: Floats
+    waits: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,21 +217,19 @@ class Layout:
         if r > 1:
             need[self.end] = 1
         edges = np.array([row[:2] for row in rows], np.int32).reshape(-1, 2)
-        patience = config.heartbeat + (config.budget if self.mode.recovery == "wait" else 0.0)
         return TaskTable(
-            self.tasks, edges, self._resources, lock=lock, patience=patience, need=need,
+            self.tasks, edges, self._resources, lock=lock, need=need,
             strict=[row[2] for row in rows],
         )  # fmt: skip
 
     @property
     def _resources(self) -> tuple[Resource, ...]:
         config, many = self.config, int(self.run.size)
-        planner = Resource("planner", 1, config.batching, None if config.overlap else "crew",
-                           self.mode.window if config.batching else 0.0)  # fmt: skip
+        planner = Resource("planner", 1, config.batching, None if config.overlap else "crew")
         gate = "planner" if config.lock else None
         slots = [many if config.unlimited else int(k) for k in self.hosts.slots]
         hosts = (Resource(f"host {j}", k, gate=gate) for j, k in enumerate(slots))
-        return planner, Resource("crew", self.mode.concurrency), *hosts
+        return planner, Resource("crew"), *hosts
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +254,7 @@ class Sessions:
     outcome: Outcome
     inputs: Inputs
     times: Times
+    patience: Floats  # (N reps,)
 
     @property
     def host(self) -> Ints:
@@ -261,16 +266,30 @@ class Sessions:
         return np.asarray(self.inputs.outages - np.array([FIRST, 0.0, 0.0]))
 
 
-def simulate(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, priority: Floats) -> Sessions:
+def simulate(
+    layout: Layout, draws: Draws, outcome: Outcome, policy: Policy, places: Ints, priority: Floats
+) -> Sessions:
     """Run sessions; arguments as in `prepare`."""
     i = prepare(layout, draws, outcome, places, priority)
-    away = (i.other, i.other_work)
+    away, limits = (i.other, i.other_work), limits_of(layout, policy, draws.reps)
     return Sessions(
         layout,
         outcome,
         i,
-        events(layout.table, i.work, i.resource, i.priority, outages=i.outages, alternative=away),
+        events(layout.table, i.work, i.resource, i.priority, outages=i.outages, alternative=away, limits=limits),
+        np.asarray(limits.patience),
     )
+
+
+def limits_of(layout: Layout, policy: Policy, reps: int) -> Limits:
+    """Servers, windows and patience of designs, each repeated for its draws."""
+    config, resources = layout.config, layout.table.resources
+    servers = np.tile([r.servers for r in resources], (len(policy.window), 1))
+    windows = np.zeros(servers.shape)
+    servers[:, CREW] = policy.concurrency
+    windows[:, PLANNER] = policy.window if config.batching else 0.0
+    patience = config.heartbeat + np.where(policy.waits, config.budget, 0.0)
+    return Limits(*(np.repeat(column, reps, axis=0) for column in (servers, windows, patience)))
 
 
 def prepare(layout: Layout, draws: Draws, outcome: Outcome, places: Ints, priority: Floats) -> Inputs:

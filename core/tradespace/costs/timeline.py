@@ -223,6 +223,39 @@ def ordered(table: TaskTable, duration: ArrayLike) -> Floats:
     return out[:, 0] if single else out
 
 
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """What may differ between designs of one table: ``servers`` (N, R), those of batches ignored, ``window`` (N, R) s
+    and ``patience`` (N,) s."""
+
+    servers: ArrayLike
+    window: ArrayLike
+    patience: ArrayLike
+
+    @classmethod
+    def of(cls, table: TaskTable) -> Limits:
+        """The table's own, for any number of designs."""
+        servers = [[r.servers for r in table.resources]]
+        return cls(servers, [[r.window for r in table.resources]], [table.patience])
+
+    def arrays(self, table: TaskTable, designs: int) -> tuple[NDArray[np.int64], Floats, Floats]:
+        """Servers (0: a batch), window and patience as the loop reads them. Raises `InputError` where they make no
+        sense."""
+        count = len(table.resources)
+        servers = np.array(self.servers, np.int64).reshape(-1, count)
+        window = np.array(self.window, np.float64).reshape(-1, count)
+        patience = np.array(self.patience, np.float64).reshape(-1)
+        if {len(servers), len(window), len(patience)} not in ({1}, {designs}):
+            raise InputError(f"limits of {designs} designs are (N, R)", value=servers.shape, where="limits")
+        batches = np.array([r.batch for r in table.resources], bool)
+        if (servers < 1).any() or not (patience >= 0).all():
+            raise InputError("a resource has one server or more, and patience is not negative", where="limits")
+        if not (np.isfinite(window) & (window >= 0)).all() or window[:, ~batches].any():
+            raise InputError("a window is not negative, and a batch's", where="limits")
+        servers[:, batches] = 0
+        return servers, window, patience
+
+
 MOVED, GIVEN_UP = 1, 2
 """Fates of tasks that did not run where they were meant to."""
 
@@ -247,6 +280,7 @@ def events(
     *,
     outages: ArrayLike | None = None,
     alternative: tuple[ArrayLike, ArrayLike] | None = None,
+    limits: Limits | None = None,
 ) -> Times:
     """Run N designs of one table.
 
@@ -256,6 +290,7 @@ def events(
         priority: (N, T) or (T,), the lowest first; among equals who asked first.
         outages: (N, K, 3) instead of the table's, resource -1 where a design has fewer.
         alternative: resource (-1: none) and s of work there, (N, T) or (T,) each.
+        limits: servers, windows and patience of each design instead of the table's.
 
     Ties: all events of one instant are handled, in the order in which they were scheduled, before anything starts;
     then resources start tasks, gates before what they close, then by index.
@@ -272,7 +307,10 @@ def events(
         other = np.ascontiguousarray(np.atleast_2d(np.asarray(alternative[0], np.int32)))
         other_work = _times(np.ascontiguousarray(np.atleast_2d(np.asarray(alternative[1], np.float64))), "alternative")
         _check_designs(table, other, p)
-    designs = max(len(w), len(r), len(p), len(down), len(other))
+    limits = limits or Limits.of(table)
+    designs = max(len(w), len(r), len(p), len(down), len(other), len(np.atleast_2d(limits.servers)))
+    if {len(w), len(r), len(p), len(other)} - {1, designs}:
+        raise InputError("work, resource and priority are (N, T) or (T,)", value=(len(w), len(r), len(p), designs))
     shape = (designs, table.tasks)
     w, r, p = (np.ascontiguousarray(np.broadcast_to(a, shape)) for a in (w, r, p))
     if alternative is not None:
@@ -282,12 +320,13 @@ def events(
         raise InputError(f"outages of {designs} designs are (N, K, 3)", value=down.shape, where="outages")
     _check_outages(down.reshape(-1, 3), len(table.resources))
     out = Times(
-        np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int8), np.zeros(designs, np.int64)
+        np.zeros(shape), np.zeros(shape), np.zeros(shape), np.empty(shape, np.int8), np.zeros(designs, np.int64)
     )
     s = state_of(table, down.shape[1])
+    bounds = limits.arrays(table, designs)
     run(
-        s.world, s.task, s.edge, s.resource, s.heap, down, s.aside, s.roots, w, r, p, other, other_work, out.start,
-        out.finish, out.asked, out.fate, out.events,
+        s.world, s.task, s.edge, s.resource, s.heap, down, *bounds, s.aside, s.roots, w, r, p, other, other_work,
+        out.start, out.finish, out.asked, out.fate, out.events,
     )  # fmt: skip
     if (out.events < 0).any():
         raise InputError("every task gets what it waits for", value=f"design {int(np.argmin(out.events))}")

@@ -105,19 +105,25 @@ def ask(w, task, res, heap, t):  # type: ignore[no-untyped-def]
     """Task ``t`` has all that it waited for: it queues, or simply passes where it needs no resource."""
     r = task[t].resource
     task[t].asked, task[t].state = w[0].now, WAITS
-    if r >= 0 and res[r].known > 0:
-        if task[t].other >= 0:
-            r = task[t].other
-            task[t].resource, task[t].work, task[t].other, task[t].fate = r, task[t].other_work, -1, MOVED
-        if res[r].dead > 0:
-            give_up(w, task, heap, t)
-            return
-    if r < 0:
-        if r < -1:
-            give_up(w, task, heap, t)
-            return
+    if r >= 0 and res[r].known == 0:
+        enqueue(w, task, res, heap, t, w[0].stamp)
+        w[0].stamp += 1
+        wake(w, res, r)
+    elif r == -1:
         task[t].state, task[t].start = RUNS, w[0].now
         schedule(w, heap, w[0].now + task[t].work, t + w[0].span * task[t].attempt)
+    else:
+        ask_elsewhere(w, task, res, heap, t, r)
+
+
+@njit_plain
+def ask_elsewhere(w, task, res, heap, t, r):  # type: ignore[no-untyped-def]
+    """The resource of task ``t`` is known to be down, or there never was any."""
+    if r >= 0 and task[t].other >= 0:
+        r = task[t].other
+        task[t].resource, task[t].work, task[t].other, task[t].fate = r, task[t].other_work, -1, MOVED
+    if r < 0 or res[r].dead > 0:
+        give_up(w, task, heap, t)
         return
     enqueue(w, task, res, heap, t, w[0].stamp)
     w[0].stamp += 1
@@ -161,27 +167,33 @@ def let_go(w, task, res, t):  # type: ignore[no-untyped-def]
 
 @njit_plain
 def complete(w, task, edge, res, heap, t):  # type: ignore[no-untyped-def]
-    """Task ``t`` has finished: its successors may ask, now or after a lag; or some of them are given up as it was."""
+    """Task ``t`` has finished: its successors may ask, now or after a lag."""
     now = w[0].now
     task[t].state, task[t].finish = FINISHED, now
     w[0].done += 1
+    lost = task[t].fate == GIVEN_UP
     for e in range(task[t].edge, task[t + 1].edge):
         other = edge[e].dest
-        if task[other].left <= 0:
+        if lost and edge[e].strict != 0:
+            miss(w, task, heap, other)
             continue
-        if edge[e].strict != 0 and task[t].fate == GIVEN_UP:
-            task[other].slack -= 1
-            if task[other].slack < 0:
-                task[other].left = 0
-                give_up(w, task, heap, other)
-            continue
-        task[other].left -= 1
+        task[other].left -= 1  # below 0 where fewer were enough
         task[other].ready = max(task[other].ready, now + edge[e].lag)
         if task[other].left == 0:
             if task[other].ready <= now:
                 ask(w, task, res, heap, other)
             else:
                 schedule(w, heap, task[other].ready, w[0].tasks + other)
+
+
+@njit_plain
+def miss(w, task, heap, t):  # type: ignore[no-untyped-def]
+    """A predecessor over a strict edge was given up: task ``t`` is given up too, if too few are left."""
+    if task[t].left > 0:
+        task[t].slack -= 1
+        if task[t].slack < 0:
+            task[t].left = 0
+            give_up(w, task, heap, t)
 
 
 @njit_plain
@@ -417,6 +429,14 @@ def drain(w, task, edge, res, heap, aside, outage):  # type: ignore[no-untyped-d
 
 
 @njit_plain
+def limit(w, res, servers, window, patience):  # type: ignore[no-untyped-def]
+    """Servers (0: a batch) and windows of one design."""
+    w[0].patience = patience
+    for r in range(w[0].resources):
+        res[r].servers, res[r].window = servers[r], window[r]
+
+
+@njit_plain
 def reset(w, task, res, heap, outage, work, resource, priority):  # type: ignore[no-untyped-def]
     """The state before anything has happened in one design."""
     n, m, k = w[0].tasks, w[0].resources, w[0].outages
@@ -455,14 +475,18 @@ def room(w, task, res, other, other_work):  # type: ignore[no-untyped-def]
 
 @njit_plain
 def run(  # type: ignore[no-untyped-def]
-    w, task, edge, res, heap, outages, aside, roots, work, resource, priority, others, other_works, start, finish,
-    asked, fate, handled,
+    w, task, edge, res, heap, outages, servers, windows, patience, aside, roots, work, resource, priority, others,
+    other_works, start, finish, asked, fate, handled,
 ):  # fmt: skip
-    """N runs (N, T), one after the other. ``outages`` (1 or N, K, 3), ``others`` and ``other_works`` (N, T) or (1, 0).
+    """N runs (N, T), one after the other. ``outages`` (1 or N, K, 3), ``servers`` and ``windows`` (1 or N, R),
+    ``patience`` (1 or N,), ``others`` and ``other_works`` (N, T) or (1, 0).
     ``handled`` (N,): -1 where tasks wait for what never comes."""
     n = w[0].tasks
     for d in range(work.shape[0]):
         outage = outages[min(d, outages.shape[0] - 1)]
+        e = min(d, servers.shape[0] - 1)
+        if d == 0 or e > 0:
+            limit(w, res, servers[e], windows[e], patience[e])
         reset(w, task, res, heap, outage, work[d], resource[d], priority[d])
         a = min(d, others.shape[0] - 1)
         room(w, task, res, others[a], other_works[a])

@@ -111,13 +111,11 @@ def state_of(table: TaskTable, outages: int) -> State:
     task["lock"][:n], task["release"][:n], task["demand"][:n] = table.locks, table.release, table.demand
     edge = np.zeros(len(dest), EDGE)
     edge["dest"], edge["lag"], edge["strict"] = dest, lag, table.strict_by_source
-    resource["servers"][:m] = [0 if r.batch else r.servers for r in table.resources]
-    resource["window"][:m] = [r.window for r in table.resources]
     resource["gate"][:m], resource["depth"][:m] = table.gates, table.depth
     resource["closes"][table.gates[table.gates >= 0]] = 1
     room = 3 * n * (k + 1) + 2 * m * (k + 1) + 3 * k + 2  # an outage may end and repeat every task
     world = np.zeros(1, WORLD)
-    world["channel"], world["retry"], world["patience"] = table.channel, table.retry, table.patience
+    world["channel"], world["retry"] = table.channel, table.retry
     world["tasks"], world["resources"], world["outages"], world["span"] = n, m, k, 2 * n + 2 * m + 3 * k
     world["share_base"], world["queue_base"] = room, 2 * room
     heap = np.zeros(2 * room + 2 * n + 1, HEAP)  # a task may queue at its resource or its alternative

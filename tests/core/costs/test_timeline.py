@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tradespace.costs.timeline import NEVER, Resource, TaskTable, events, ordered
+from tradespace.costs.timeline import NEVER, Limits, Resource, TaskTable, events, ordered
 from tradespace.costs.timeline_twin import events_twin, ordered_twin
 from tradespace.errors import InputError
 
@@ -167,6 +167,23 @@ def test_a_batch_may_wait_for_others() -> None:
     got = events(table, [5.0, 4.0, 1.0], [0, 0, 0])
     assert got.start[0].tolist() == [2.0, 2.0, 9.0]  # from 0 on it collects, at 2 it draws two; the third waits again
     assert got.finish[0].tolist() == [7.0, 7.0, 10.0]
+
+
+def test_limits_may_differ_between_designs() -> None:
+    table = TaskTable(4, (), (Resource("a"), Resource("p", batch=True)), release=[0.0, 0.0, 0.0, 1.0])
+    limits = Limits([[1, 1], [2, 1]], [[0.0, 0.0], [0.0, 3.0]], [np.inf, np.inf])
+    got = events(table, [4.0, 4.0, 1.0, 1.0], [0, 0, 1, 1], limits=limits)
+    assert got.start.tolist() == [[0.0, 4.0, 0.0, 1.0], [0.0, 0.0, 3.0, 3.0]]
+    for row, own in enumerate((("a", 1, 0.0), ("a", 2, 3.0))):
+        alone = TaskTable(4, (), (Resource("a", own[1]), Resource("p", 1, True, None, own[2])), release=[0, 0, 0, 1])
+        assert events(alone, [4.0, 4.0, 1.0, 1.0], [0, 0, 1, 1]).finish[0].tolist() == got.finish[row].tolist()
+    for wrong in (
+        Limits([[0, 1]], [[0, 0]], [1]),
+        Limits([[1, 1]], [[1, 0]], [1]),
+        Limits([[1, 1]] * 3, [[0, 0]], [1]),
+    ):
+        with pytest.raises(InputError):
+            events(table, [[1.0] * 4] * 2, 0, limits=wrong)
 
 
 def test_an_outage_that_is_found_out_moves_what_it_hits() -> None:

@@ -29,7 +29,7 @@ from tradespace_fleet.ufo3 import AgentsFactory
 from tradespace_fleet.ufo3_config import read_config
 from tradespace_fleet.ufo3_host import AgentHost, hosts_of
 from tradespace_fleet.ufo3_kernel import AgentSessions, pack, reference_sessions
-from tradespace_fleet.ufo3_sessions import Mode, simulate
+from tradespace_fleet.ufo3_sessions import Mode, Policy, limits_of, simulate
 
 ROOT = Path(__file__).parents[3]
 IDEAL = {"dispatch": 0, "detect": 0, "sync": 0}
@@ -275,13 +275,18 @@ def test_sessions_with_everything_equal_the_plain_twin() -> None:
     ]
     evaluator = bound("agent-pipeline", faults=faults, replications=6, window=[2])
     fates = np.zeros(3, int)
-    for mode in (Mode(6, 2.0, 3, 2, "migrate"), Mode(2, 0.0, 2, 1, "wait"), Mode(6, 0.0, 1, 3, "wait")):
+    for mode in (Mode(3, 2), Mode(2, 1), Mode(1, 3)):
         layout, draws, outcome = evaluator._layout(0, mode), evaluator._draws[0], evaluator._outcome(0, mode)
         designs = evaluator.repair(evaluator.space.sample(3, np.random.default_rng(1)))
         span = slice(0, len(draws.request.stars))
-        s = simulate(layout, draws, outcome, evaluator._places(designs, span), np.zeros((3, span.stop)))
+        policy = Policy(np.array([6, 2, 3]), np.array([2.0, 0.0, 5.0]), np.array([False, True, False]))
+        s = simulate(layout, draws, outcome, policy, evaluator._places(designs, span), np.zeros((3, span.stop)))
+        limits = limits_of(layout, policy, draws.reps)
         for row in range(0, len(s.host), 2):
-            table = replace(layout.table, outages=s.inputs.outages[row])
+            pairs = zip(layout.table.resources, limits.servers[row], limits.window[row], strict=True)
+            resources = tuple(replace(r, servers=int(k), window=float(w)) for r, k, w in pairs)
+            patience = float(limits.patience[row])
+            table = replace(layout.table, outages=s.inputs.outages[row], resources=resources, patience=patience)
             away = list(zip(s.inputs.other[row].tolist(), s.inputs.other_work[row].tolist(), strict=True))
             told = events_twin(table, s.inputs.work[row].tolist(), s.inputs.resource[row].tolist(),
                                s.inputs.priority[row].tolist(), away)  # fmt: skip
