@@ -14,7 +14,10 @@ def tradespace_catalogue() -> str:
 
 @hookimpl
 def tradespace_workloads() -> dict[str, str]:
-    return {"training": "tradespace.workloads.training:build"}
+    return {
+        "training": "tradespace.workloads.training:build",
+        "sequence_attention": "tradespace_training.tokenring:build",
+    }
 
 
 @hookimpl
@@ -24,4 +27,7 @@ def tradespace_device_models() -> dict[str, str]:
 
 @hookimpl
 def tradespace_evaluators() -> dict[str, str]:
-    return {"training": "tradespace_training.evaluator:TrainingFactory"}
+    return {
+        "training": "tradespace_training.evaluator:TrainingFactory",
+        "sequence-attention": "tradespace_training.tokenring:SequenceFactory",
+    }
