@@ -31,3 +31,8 @@ def tradespace_evaluators() -> dict[str, str]:
         "training": "tradespace_training.evaluator:TrainingFactory",
         "sequence-attention": "tradespace_training.tokenring:SequenceFactory",
     }
+
+
+@hookimpl
+def tradespace_kernels() -> dict[str, str]:
+    return {"ring-attention": "tradespace_training.tokenring_kernel:RingAttention"}

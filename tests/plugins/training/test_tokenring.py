@@ -11,10 +11,12 @@ import pytest
 from tradespace import Setting, bind, load_target, load_workload, registry
 from tradespace.costs.timeline import ordered
 from tradespace.errors import TradespaceError
+from tradespace.kernels.contract import disagreement
 from tradespace.studies.reproduction.document import read_published
 from tradespace.studies.reproduction.run import reproduce
-from tradespace.testing import check_evaluator, check_factory, check_target, check_workload
+from tradespace.testing import check_evaluator, check_factory, check_kernel, check_target, check_workload
 from tradespace_training.tokenring import SCHEDULES, SequenceAttention, SequenceFactory, schedule_of
+from tradespace_training.tokenring_kernel import RingAttention
 
 STUDY = Path(__file__).parents[3] / "studies/tokenring/published.yaml"
 JOB = "llama-2-7b-attention"
@@ -122,3 +124,19 @@ def test_bad_input_is_a_sentence(workload: Any, target: str, said: str) -> None:
 def test_clusters_of_other_systems_run_it() -> None:
     found = priced(target="a100-ib", ranks=8)
     assert 0 < found["latency"] < priced()["latency"]
+
+
+@pytest.mark.parametrize("isa", ["native", "scalar"])
+def test_native_partials_equal_attention_in_one_piece(isa: str) -> None:
+    kernel = RingAttention(isa)
+    for name, inputs in kernel.awkward(np.random.default_rng(3)):
+        assert disagreement(kernel, inputs) < kernel.tolerance, name
+    assert (report := check_kernel(kernel)).passed, str(report)
+
+
+def test_ranks_do_not_matter_to_the_kernel() -> None:
+    kernel = RingAttention()
+    inputs = kernel.shaped(7, 96, 64, 4, np.random.default_rng(0))
+    four = kernel.run(inputs).copy()
+    one = {**inputs, "k": inputs["k"].reshape(1, -1, 64), "v": inputs["v"].reshape(1, -1, 64)}
+    assert np.abs(kernel.run(one) - four).max() < 1e-5
