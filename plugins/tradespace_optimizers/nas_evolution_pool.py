@@ -19,6 +19,7 @@ Rows = NDArray[np.intp]
 KEPT = 20_000  # told designs that may still become parents
 TCHEBYCHEFF = 0.7  # share of the worst objective in a direction's value, the rest is the weighted sum
 TRUSTED = 0.3  # correlation on held-out designs above which predictions rank children
+DOUBT = 2  # with several objectives every so many slots take children as they come: a front has parts that no sum shows
 
 
 class Pool:
@@ -112,7 +113,10 @@ class Pool:
             return np.asarray(birth + 1e3 * (violation.reshape(tries, n).T > 0))
         objectives = np.where(trusted, objectives, self._range()[0])
         shaped = objectives.reshape(tries, n, m).transpose(1, 0, 2)
-        return self.value(weights, shaped, violation.reshape(tries, n).T)
+        rank = self.value(weights, shaped, violation.reshape(tries, n).T)
+        if m > 1:
+            rank[::DOUBT] = birth[::DOUBT]
+        return rank
 
     def _filled(self, found: Designs, empty: Rows, taken: set[int], rng: np.random.Generator) -> Designs:
         """``found`` with random unseen designs in the empty slots, as far as they turn up."""
