@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "plugins").glob("tradespace_*/**/*.py"))
-SYSTEMS = set("cross_he draco hep_daq heteroinfer mcunet nasbench pim_gpt qeil snn_neuromorphic tmac ufo3".split())
+SYSTEMS = frozenset({
+    "cross_he", "draco", "hep_daq", "heteroinfer", "mcunet", "nasbench", "pim_gpt", "qeil", "snn_neuromorphic", "tmac",
+    "ufo3",
+})  # fmt: skip
 """Systems that share a package with others: their modules begin with their name."""
 
 
