@@ -27,13 +27,10 @@ def main() -> int:
     flop = kernel.work(inputs).flop
     ranks, one = (time_kernel(kernel, case, threads=1, repetitions=9) for case in (inputs, whole))
     peer = median_of(lambda: kernel.reference(inputs))
-    print(
-        f"load {os.getloadavg()[0]:.1f}, {QUERIES} queries, {RANKS} x {KEYS} keys, disagreement {disagreement(kernel, inputs):.1e}"
-    )
+    wrong, extra = disagreement(kernel, inputs), ranks.median / one.median - 1
+    print(f"load {os.getloadavg()[0]:.1f}, {QUERIES} queries, {RANKS} x {KEYS} keys, disagreement {wrong:.1e}")
     print(f"native, {RANKS} ranks: {flop / ranks.median / 1e9:.1f} GFLOP/s, spread {ranks.spread:.0%}")
-    print(
-        f"merging costs {ranks.median / one.median - 1:+.1%} beside one rank; numpy (doubles): {flop / peer / 1e9:.1f} GFLOP/s"
-    )
+    print(f"merging costs {extra:+.1%} beside one rank; numpy (doubles): {flop / peer / 1e9:.1f} GFLOP/s")
     return 0
 
 

@@ -194,6 +194,10 @@ def _of_kind(kind: str, name: str, registry: Registry) -> Iterator[KitReport]:
         if name not in known and not Path(name).exists():
             raise UnknownName(kind.removesuffix("s"), name, known, remedy=registry.hint(name, known))
         return iter([checks[kind](name, registry)])
+    if kind == "studies":
+        from tradespace.studies.catalogue import study_folders
+
+        return iter([run.check_rows(study_folders(registry)[name] / "published.yaml")])
     raise TradespaceError(f"there is no kit for {kind}", value=name, where="check")
 
 

@@ -69,6 +69,11 @@ def check_workload_name(ref: Any, registry: Registry) -> KitReport:
     return check_workload(lambda: load_workload(ref, registry), str(ref))
 
 
+def check_rows(file: Path) -> KitReport:
+    """A file of published rows."""
+    return ROWS_KIT.run(file, file.parent.name)
+
+
 def check_catalogue(plugin: str, registry: Registry) -> Iterator[KitReport]:
     """The targets, workloads and published rows in a plugin's catalogue."""
     for kind, check in (("targets", check_target_name), ("workloads", check_workload_name)):
@@ -78,7 +83,7 @@ def check_catalogue(plugin: str, registry: Registry) -> Iterator[KitReport]:
     for catalogue in registry.catalogues():
         if catalogue.plugin == plugin:
             for file in sorted((catalogue.folder / "studies").glob("*/published.yaml")):
-                yield ROWS_KIT.run(file, file.parent.name)
+                yield check_rows(file)
 
 
 # -- objects ----------------------------------------------------------------------------------------------------------

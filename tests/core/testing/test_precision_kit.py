@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tradespace.cli.main import main
 from tradespace.plugins import registry
 from tradespace.precisions import INT8, Codec, Precision
 from tradespace.testing import check_precision
@@ -15,6 +16,7 @@ from tradespace.testing.run import ROWS_KIT
 
 CODEC = INT8.codec
 assert CODEC is not None
+ENCODE, DECODE = CODEC.encode, CODEC.decode
 
 
 @pytest.mark.parametrize("name", registry().names("precisions"))
@@ -26,9 +28,9 @@ def test_built_in_formats_pass(name: str) -> None:
 @pytest.mark.parametrize(
     ("broken", "check"),
     [
-        (replace(INT8, codec=Codec(lambda v: CODEC.encode(v)[:-1], CODEC.decode)), "encodes_into_the_bytes_it_states"),
-        (replace(INT8, codec=Codec(CODEC.encode, lambda d, n: CODEC.decode(d, n)[1:])), "decodes_what_it_encodes"),
-        (replace(INT8, codec=Codec(CODEC.encode, lambda d, n: CODEC.decode(d, n) + 1)), "keeps_zero"),
+        (replace(INT8, codec=Codec(lambda v: ENCODE(v)[:-1], CODEC.decode)), "encodes_into_the_bytes_it_states"),
+        (replace(INT8, codec=Codec(CODEC.encode, lambda d, n: DECODE(d, n)[1:])), "decodes_what_it_encodes"),
+        (replace(INT8, codec=Codec(CODEC.encode, lambda d, n: DECODE(d, n) + 1)), "keeps_zero"),
         (replace(INT8, codec=Codec(CODEC.encode, lambda d, n: np.full(n, np.nan, np.float32))), "has_an_error"),
         (replace(INT8, source=" "), "has_a_source"),
         (replace(INT8, codec=None, error=2.0), "has_an_error"),
@@ -54,3 +56,8 @@ def test_rows_that_mean_nothing_fail_the_kit(tmp_path: Path) -> None:
     assert all(part in failure.reason for part in ("published.yaml", "A", "rolle", "role"))
     file.write_text("rows: 3\n")
     assert [f.name for f in ROWS_KIT.run(file, "mine").failures] == ["can_be_read"]
+
+
+def test_the_command_checks_the_rows_of_a_study(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "qeil-v2"]) == 0
+    assert "rows kit qeil-v2: 2 checks, 2 passed, 0 failed" in capsys.readouterr().out
