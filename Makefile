@@ -49,6 +49,7 @@ bench: $(STAMP)  ## speed: pricing, optimizers, start-up, each beside a named pe
 	@$(BIN)/python bench/tmac.py
 	@$(BIN)/python bench/group_conv.py
 	@$(BIN)/python bench/hep_daq.py
+	@$(BIN)/python bench/ring_attention.py
 	@$(BIN)/python bench/agents.py
 	@$(BIN)/python bench/ntt.py
 	@$(BIN)/python bench/pim_gpt.py

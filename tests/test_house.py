@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "plugins").glob("tradespace_*/**/*.py"))
 SYSTEMS = frozenset({
     "cross_he", "draco", "hep_daq", "heteroinfer", "mcunet", "nasbench", "pim_gpt", "qeil", "snn_neuromorphic", "tmac",
-    "ufo3",
+    "tokenring", "ufo3",
 })  # fmt: skip
 """Systems that share a package with others: their modules begin with their name."""
 

@@ -233,7 +233,7 @@ def test_a_name_of_several_kinds_asks_which(run: Run, tmp_path: Path) -> None:
     twin = tmp_path / "twin.py"
     twin.write_text(HEAD + "def tradespace_kernels(): return {'laptop': 'os:sep'}\n")
     code, _, err = run("show", "laptop", "--plugin", str(twin))
-    assert code == 2 and "'laptop' is a target and kernel" in err and "'targets laptop'" in err
+    assert code == 2 and "'laptop' is a name in each of targets, kernels" in err and "'targets laptop'" in err
 
 
 @pytest.mark.parametrize(
