@@ -20,9 +20,34 @@ _FOLLOWED = ("tradespace_optimizers.", "tradespace.search.", "tradespace.costs.l
 _LIBRARIES = ("pymoo", "moocore", "optuna", "numpy")
 
 
+_APART = frozenset(
+    f"tradespace_optimizers.{name}"
+    for name in ("exhaustive", "nas_evolution", "pymoo_family", "relay", "rl_aco", "schedule_search")
+)
+"""What `auto` only hands over to: where it chose another one, these do not matter."""
+
+
+def code_of(optimizer: str, note: str = "") -> str:
+    """Digest of the code of an optimizer of ours ("auto", "auto declared") or of a peer. ``note``: what it said of a
+    run; of `auto` counts what it chose there, and the choice."""
+    return _digest(optimizer, _chosen(note) if optimizer.startswith("auto") and note else "")
+
+
+def _chosen(note: str) -> str:
+    """Module of the optimizer that a note of auto's names; empty where it is not known."""
+    from tradespace.errors import TradespaceError
+    from tradespace.plugins import registry
+
+    name = note.removeprefix("auto: ").split(",")[0]
+    try:
+        return str(registry().load("optimizers", name).__module__)
+    except TradespaceError:
+        module = "tradespace_optimizers." + ("relay" if "in relay" in name else name)
+        return module if name.replace("_", "").isalnum() or "in relay" in name else ""
+
+
 @cache
-def code_of(optimizer: str) -> str:
-    """Digest of the code of an optimizer of ours ("auto", "auto declared") or of a peer."""
+def _digest(optimizer: str, chosen: str) -> str:
     h = hashlib.blake2b(digest_size=6)
     name = optimizer.partition(" ")[0]
     if optimizer in PEERS:
@@ -33,7 +58,8 @@ def code_of(optimizer: str) -> str:
         cls: Any = registry().load("optimizers", name)
         roots = [cls.__module__]
         h.update(repr(ablations().get(optimizer, "")).encode() if optimizer.startswith("pgsam no ") else b"")
-    for module in sorted(_closure(tuple(roots))):
+    modules = _closure(tuple(roots), _APART) | _closure((chosen,)) if chosen else _closure(tuple(roots))
+    for module in sorted(modules):
         h.update(f"{module} {_plain(module)}".encode())
     if optimizer in PEERS or any(word in name for word in ("auto", "nsga", "optuna", "moea")):
         h.update(" ".join(f"{lib} {metadata.version(lib)}" for lib in _LIBRARIES).encode())
@@ -41,11 +67,11 @@ def code_of(optimizer: str) -> str:
 
 
 @cache
-def _closure(roots: tuple[str, ...]) -> frozenset[str]:
+def _closure(roots: tuple[str, ...], without: frozenset[str] = frozenset()) -> frozenset[str]:
     found, todo = set(roots), list(roots)
     while todo:
         for module in _imports(todo.pop()):
-            if module not in found and module.startswith(_FOLLOWED):
+            if module not in found | without and module.startswith(_FOLLOWED):
                 found.add(module)
                 todo.append(module)
     return frozenset(found)

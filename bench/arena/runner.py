@@ -70,7 +70,9 @@ def result_of(document: Mapping[str, Any]) -> Result:
 
 def fresh(result: Result, prices: Mapping[str, str]) -> bool:
     """Whether neither the optimizer nor the instance has changed since. ``prices``: digests by instance."""
-    return result.code == code_of(result.cell.optimizer) and result.prices == prices.get(result.cell.instance)
+    return result.code == code_of(result.cell.optimizer, result.note) and result.prices == prices.get(
+        result.cell.instance
+    )
 
 
 def load(path: Path) -> dict[str, Result]:
@@ -99,7 +101,7 @@ def run_cell(cell: Cell, instance: Instance, bounds: Bounds) -> tuple[Result, Ar
     fronts = record.archives([c for c in CHECKPOINTS if cell.evaluations is None or c <= cell.evaluations])
     volumes = {k: quality(front, bounds) for k, front in fronts.items()}
     finite = {k: v for k, v in volumes.items() if np.isfinite(v)}
-    digests = code_of(cell.optimizer), prices_of(instance.problem)
+    digests = code_of(cell.optimizer, note), prices_of(instance.problem)
     return Result(cell, finite, record.total, seconds, len(fronts[-1]), note, error, *digests, cpu), fronts[-1]
 
 

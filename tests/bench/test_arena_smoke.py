@@ -130,7 +130,7 @@ def test_a_change_of_code_or_prices_runs_a_cell_again(tmp_path: Path, monkeypatc
     assert run(cell, tmp_path, jobs=1, minutes=1) == (0, 0)
     result = load(tmp_path / "results.jsonl")[cell[0].key]
     assert fresh(result, {"sum 8": result.prices}) and not fresh(result, {"sum 8": "others"})
-    monkeypatch.setattr(runner, "code_of", lambda optimizer: "changed")
+    monkeypatch.setattr(runner, "code_of", lambda optimizer, note: "changed")
     assert not fresh(result, {"sum 8": result.prices})
     assert run(cell, tmp_path, jobs=1, minutes=1)[0] == 1
 
@@ -141,6 +141,18 @@ def test_code_digests_follow_imports_and_ignore_layout() -> None:
     assert "tradespace_optimizers.pgsam" not in code._closure(("tradespace_optimizers.random_search",))
     assert '"""' not in code._plain("tradespace_optimizers.random_search").split("class", 1)[0]
     assert len({code.code_of(name) for name in ("auto", "pgsam", "random", "pymoo nsga2")}) == 3  # peers share a file
+
+
+def test_of_auto_counts_what_it_chose() -> None:
+    """A change of one optimizer does not make runs stale that went to another."""
+    notes = {name: f"auto: {name}, for a reason" for name in ("nas_evolution", "rl_aco", "pgsam")}
+    notes |= {"relay": "auto: pymoo in relay with a local search, real variables, 2 objectives", "": ""}
+    assert len({code.code_of("auto", note) for note in notes.values()}) == len(notes)
+    assert code.code_of("auto", notes["pgsam"]) == code.code_of("auto", "auto: pgsam, for another reason; more")
+    plain = code._closure(("tradespace_optimizers.auto",), code._APART)
+    assert "tradespace_optimizers.nas_evolution_pool" not in plain and "tradespace_optimizers.declared_chain" in plain
+    assert code._chosen(notes["relay"]) == "tradespace_optimizers.relay"
+    assert code._chosen("auto: nothing known") == ""
 
 
 def test_what_takes_long_gets_few_seeds() -> None:
