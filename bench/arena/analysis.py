@@ -105,7 +105,9 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one optimizer stands against one peer: significant wins, losses and draws over instances."""
+    """How one optimizer stands against one peer: significant wins, losses and draws over instances; on how many its
+    median is ahead; and the p of Wilcoxon's signed-rank test of the medians of all instances (Demsar 2006), adjusted by
+    Holm over the peers."""
 
     peer: str
     wins: int
@@ -113,12 +115,14 @@ class Verdict:
     draws: int
     worst: float  # the largest median deficit, as a share of the best known; 0 without one
     where: str
+    ahead: int = 0
+    overall: float = 1.0
 
 
 def verdicts(
     table: Table, ours: str, peers: Sequence[str], instances: Sequence[str], level: float = 0.05
 ) -> list[Verdict]:
-    """Wilcoxon per instance and peer, all p-values of the table adjusted together."""
+    """Wilcoxon per instance and peer, all p-values of the table adjusted together; and over instances."""
     pairs = [
         (peer, instance, paired(table.scores[instance, ours], table.scores[instance, peer]))
         for peer in peers
@@ -126,17 +130,29 @@ def verdicts(
         if (instance, ours) in table.scores and (instance, peer) in table.scores
     ]
     adjusted = holm([test[1] for _, _, test in pairs]) if pairs else []
+    met = [peer for peer in peers if any(name == peer for name, _, _ in pairs)]
+    gaps = {
+        peer: [table.median(i, ours) - table.median(i, peer) for name, i, _ in pairs if name == peer] for peer in met
+    }
+    overall = dict(zip(met, holm([signed_rank(gaps[peer]) for peer in met]), strict=True))
     out = []
-    for peer in peers:
+    for peer in met:
         rows = [(i, t[0], p) for (name, i, t), p in zip(pairs, adjusted, strict=True) if name == peer]
-        if not rows:
-            continue
         wins = sum(p < level and d > 0 for _, d, p in rows)
         losses = sum(p < level and d < 0 for _, d, p in rows)
         where, worst, _ = min(rows, key=lambda row: row[1])
         worst = max(-worst, 0.0)
-        out.append(Verdict(peer, wins, losses, len(rows) - wins - losses, worst, where if worst else ""))
+        draws, ahead = len(rows) - wins - losses, sum(gap > 0 for gap in gaps[peer])
+        out.append(Verdict(peer, wins, losses, draws, worst, where if worst else "", ahead, overall[peer]))
     return out
+
+
+def signed_rank(differences: Sequence[float]) -> float:
+    """Two-sided p of Wilcoxon's signed-rank test; 1 for fewer than six, or none but zeros."""
+    from scipy.stats import wilcoxon
+
+    values = np.round(np.asarray(differences, float), 9)
+    return float(wilcoxon(values).pvalue) if len(values) >= 6 and values.any() else 1.0
 
 
 def deficits(table: Table, ours: str, peers: Sequence[str], instances: Sequence[str]) -> dict[str, tuple[float, str]]:

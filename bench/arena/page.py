@@ -215,7 +215,9 @@ def _verdicts(tables: Mapping[str, analysis.Table], line: Line) -> str:
             instances = _deployment(tables[budget], line, discrete=discrete)
             for v in analysis.verdicts(tables[budget], "auto", [p for p in PEERS if p not in SLOW], instances):
                 deficit = f", {v.worst:.3f} {v.where}" if v.worst >= 0.001 else ""
-                rows.setdefault(v.peer, {})[budget] = f"{v.wins}/{v.draws}/{v.losses}{deficit}"
+                of = v.wins + v.draws + v.losses
+                text = f"{v.ahead} of {of}, p {v.overall:.1g}; {v.wins}/{v.draws}/{v.losses}{deficit}"
+                rows.setdefault(v.peer, {})[budget] = text
         heads = [name for name in COLUMNS if any(name in row for row in rows.values())]
         if rows:
             lines = [f"| {title} | {' | '.join(heads)} |", "| --- |" + " --- |" * len(heads)]
@@ -224,11 +226,21 @@ def _verdicts(tables: Mapping[str, analysis.Table], line: Line) -> str:
     if not blocks:
         return ""
     head = (
-        "## `auto` (black box) against each peer\n\nWins/draws/losses over instances by Wilcoxon's signed-rank test"
-        " over common seeds, p-values of a column adjusted by Holm, level 0.05; then the largest median deficit."
-        " Fewer than six common seeds cannot be significant and count as draws."
+        "## `auto` (black box) against each peer\n\nOn how many instances the median of `auto` is ahead, and the p of"
+        " Wilcoxon's signed-rank test over the medians of all instances, adjusted by Holm over the peers; then"
+        " wins/draws/losses instance by instance by the same test over common seeds, adjusted by Holm over the whole"
+        f" column, level 0.05; then the largest median deficit. {_power(tables)}"
     )
     return "\n\n".join([head, *blocks])
+
+
+def _power(tables: Mapping[str, analysis.Table]) -> str:
+    """What so many seeds can show at all, instance by instance."""
+    pairs = {b: max((len(r) for (_, o), r in t.scores.items() if o == "auto"), default=0) for b, t in tables.items()}
+    least = {b: 0.5 ** (n - 1) for b, n in pairs.items() if n}
+    texts = [f"{b} {n} (least p {least[b]:.1g})" for b, n in pairs.items() if n]
+    told = f"Most seeds of `auto`, and the least p that so many pairs can have, before Holm: {', '.join(texts)}."
+    return told if texts else ""
 
 
 def _full(table: analysis.Table, line: Line) -> str:
