@@ -13,6 +13,11 @@ from tradespace.plugins import Registry, foreign
 from tradespace.problem import Problem
 from tradespace.settings import NO_EVALUATOR, Setting, bind_pair, has_open_numbers
 
+MOST_PLAIN = 256
+"""Plain designs that are tried until one of them runs."""
+
+NOWHERE = "no device executes all of its operators in any number format they may have"
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -44,7 +49,7 @@ def matrix(
 ) -> tuple[Pair, ...]:
     """All pairs, workload by workload. ``told`` hears of each as it is known.
 
-    A pair counts as priced when the evaluator that would be searched gives finite prices for a plain design.
+    A pair counts as priced when the evaluator that would be searched gives finite prices for plain designs and one of them can run (it may exceed a memory).
 
     Raises:
         UnknownName, InputError: a workload or target that cannot be loaded.
@@ -73,10 +78,12 @@ def _pair(name: str, other: str, workload: Any, target: Any, registry: Registry)
     try:
         with foreign(f"evaluator '{bound.evaluator_name}'"):
             problem = Problem.of(bound.evaluator, [bound.evaluator.metrics[0].name])
-            designs = problem.repair(problem.space.homogeneous().take(np.arange(1)))
-            problem.price(designs)
+            plain = problem.space.homogeneous()
+            prices = problem.price(problem.repair(plain.take(np.arange(min(len(plain), MOST_PLAIN)))))
     except TradespaceError as error:
         return Pair(name, other, False, bound.evaluator_name, str(error), failed=True)
+    if (prices.violations.get("runs", np.zeros(1)) > 0).all():
+        return Pair(name, other, False, bound.evaluator_name, NOWHERE)
     return Pair(name, other, True, bound.evaluator_name)
 
 
