@@ -49,7 +49,8 @@ def matrix(
 ) -> tuple[Pair, ...]:
     """All pairs, workload by workload. ``told`` hears of each as it is known.
 
-    A pair counts as priced when the evaluator that would be searched gives finite prices for plain designs and one of them can run (it may exceed a memory).
+    A pair counts as priced when the evaluator that would be searched gives finite prices for plain designs, and one of
+    them can run (it may exceed a memory).
 
     Raises:
         UnknownName, InputError: a workload or target that cannot be loaded.

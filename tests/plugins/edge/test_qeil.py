@@ -222,7 +222,7 @@ def test_every_pair_of_the_catalogue_binds_and_prices() -> None:
             evaluator = factory.bind(workload, target, {})
             prices = evaluator.price(evaluator.repair(evaluator.space.homogeneous()))
             assert all(np.isfinite(column).all() for column in (*prices.columns.values(), *prices.violations.values()))
-            runs = prices.violations.get("runs", np.zeros(1)) <= 0  # what runs nowhere is never at its peak
+            runs = prices.violations.get("runs", np.zeros_like(prices["latency"])) <= 0  # what runs nowhere is never at its peak
             share = prices["underutilisation"]
             assert (share[runs] < 1).all() and (share >= 0).all() and (share <= 1).all()
 
