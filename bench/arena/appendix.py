@@ -46,6 +46,8 @@ def parts(results: Iterable[Result], best: Mapping[str, float]) -> str:
         harms = sum(bool(marks[n]) and mine[n] < 0 for n in mine)
         verdicts.append(_verdict(label, helps, harms, len(mine)))
     pairs = [t[2] for t in tests.values()]
+    if 0.5 ** (max(pairs) - 1) * len(tests) > LEVEL:
+        verdicts = [f"So few seeds cannot be significant among {len(tests)} tests: no verdict yet."]
     seeds = f"{min(pairs)}" if min(pairs) == max(pairs) else f"{min(pairs)} to {max(pairs)}"
     head = (
         f"## What each part of pgsam is worth\n\nMedian over {seeds} seeds of the score with all parts less the score"
