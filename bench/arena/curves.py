@@ -18,7 +18,7 @@ _STYLE = (
 
 
 def curves(title: str, lines: Mapping[str, Sequence[Point]]) -> str:
-    """An SVG document; ``lines`` by optimizer."""
+    """An SVG document; ``lines`` by optimizer. One without points keeps its colour free for the same one elsewhere."""
     low = math.log10(min(p[0] for points in lines.values() for p in points))
     high = math.log10(max(p[0] for points in lines.values() for p in points))
 
@@ -41,18 +41,16 @@ def curves(title: str, lines: Mapping[str, Sequence[Point]]) -> str:
         if low - 1e-9 <= math.log10(tick) <= high + 1e-9:
             out.append(f'<text class="soft" x="{x(tick):.1f}" y="{_HEIGHT - 20}" text-anchor="middle">{tick:,}</text>')
     out.append(f'<text class="soft" x="{_LEFT}" y="{_HEIGHT - 5}">evaluations</text>')
-    ends: list[float] = []
-    for (name, points), colour in zip(lines.items(), _COLOURS, strict=False):
+    drawn = [(name, points, colour) for (name, points), colour in zip(lines.items(), _COLOURS, strict=False) if points]
+    place = -math.inf
+    for name, points, colour in sorted(drawn, key=lambda line: -line[1][-1][2]):
         band = [f"{x(p[0]):.1f},{y(p[3]):.1f}" for p in points] + [
             f"{x(p[0]):.1f},{y(p[1]):.1f}" for p in reversed(points)
         ]
         out.append(f'<polygon points="{" ".join(band)}" fill="{colour}" opacity="0.15"/>')
         path = " ".join(f"{x(p[0]):.1f},{y(p[2]):.1f}" for p in points)
         out.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        place = y(points[-1][2]) + 4
-        while any(abs(place - other) < 14 for other in ends):
-            place += 14
-        ends.append(place)
+        place = max(y(points[-1][2]) + 4, place + 14)
         label = f"{name} {points[-1][2]:.3f}"
         out.append(f'<text x="{_WIDTH - _RIGHT + 8}" y="{place:.1f}" fill="{colour}">{escape(label)}</text>')
     return "\n".join([*out, "</svg>", ""])

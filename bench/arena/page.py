@@ -112,8 +112,8 @@ def _pictures(results: Sequence[Result], best: Mapping[str, float], single: froz
         if instance not in best or instance in single:
             continue
         lines = {o: analysis.curve(results, instance, o, best[instance]) for o in DRAWN}
-        lines = {o: points for o, points in lines.items() if len(points) > 1}
-        if lines:
+        lines = {o: points if len(points) > 1 else [] for o, points in lines.items()}
+        if any(lines.values()):
             name = f"{instance.replace(' ', '-').replace('.', '-')}.svg"
             (page / name).write_text(curves(instance, lines), encoding="utf-8")
             names.append(name)
