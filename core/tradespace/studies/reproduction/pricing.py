@@ -78,10 +78,7 @@ class Pricer:
         prices = check_prices(evaluator.price(designs), evaluator.metrics, designs)
         broken = {name: float(amount[0]) for name, amount in prices.violations.items() if amount[0] > 0}
         if broken:
-            worst = max(broken, key=lambda name: broken[name])
-            raise ProblemError(
-                "the plan cannot run", value=f"{worst} is exceeded by {broken[worst]:.1%}", where="design"
-            )
+            raise ProblemError("the plan cannot run", value=breach(broken), where="design")
         values = {name: float(column[0]) for name, column in prices.columns.items()}
         known = {m.name: m.unit for m in evaluator.metrics}
         entries = {
@@ -90,6 +87,14 @@ class Pricer:
             if v.length is not None
         }
         return Priced({**facts_of(bound.workload), **values}, known, designs.show(0), entries, found)
+
+
+def breach(broken: Mapping[str, float]) -> str:
+    """The broken limit in words: a share for what can be exceeded, none for operators that a device does not run."""
+    worst = max(broken, key=lambda name: broken[name])
+    if "runs" in broken:
+        return "operators lie on a device that does not run them, or in a precision that it does not run them in"
+    return f"{worst} is exceeded by {broken[worst]:.1%}"
 
 
 def facts_of(workload: Any) -> dict[str, float]:

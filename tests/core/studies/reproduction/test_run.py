@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tradespace.studies.reproduction.pricing import breach
 from tradespace.studies.reproduction.run import Result, SystemResult
 
 One = Callable[..., Result]
@@ -268,3 +269,9 @@ def test_the_value_of_an_open_number_is_compared_as_a_number(one: One) -> None:
     setting = {"options": {"batch": {"choices": [1, 2]}}, "design": {"batch": "2"}}
     assert one(report="design.batch", setting=setting, value=2.1, band={"plus_minus": 0.2}).verdict == "inside"
     assert one(report="design.batch", setting=setting, value=1, band={"plus_minus": 0.2}).verdict == "outside"
+
+
+def test_a_broken_limit_is_told_as_a_share_and_an_operator_nobody_runs_in_words() -> None:
+    assert breach({"memory.dram": 1.25, "temperature.npu": 0.1}) == "memory.dram is exceeded by 125.0%"
+    assert "does not run" in breach({"runs": 677.0, "memory.dram": 900.0})
+    assert "%" not in breach({"runs": 677.0})
