@@ -90,7 +90,8 @@ class TrainingJob:
 
 def build(options: Mapping[str, Any]) -> TrainingJob:
     """The workload type `training`: a decoder's shape, ``sequence`` (tokens), ``global_batch`` (sequences a step),
-    ``precision`` (fp16, bf16 or fp32). What a decoder says of inference (prompt, batch, ...) is ignored.
+    ``precision`` (fp16, bf16 or fp32). What a decoder says of inference (phase, prompt, context, ...) is ignored; a
+    ``batch`` other than 1 is refused, since it would change nothing.
 
     Raises:
         InputError, UnknownName: an unknown key, or a value that is missing, out of bounds or contradicts another.
@@ -100,6 +101,8 @@ def build(options: Mapping[str, Any]) -> TrainingJob:
     check_keys(options, (*CONFIG_KEYS, *JOB_KEYS, *META_KEYS, *TRAINING_KEYS), where)
     config = replace(read_config(options, where), mtp=0)
     sequence = integer(options, "sequence", where, high=MAX_TOKENS, default=config.max_context or None)
+    if options.get("batch", 1) != 1:
+        raise InputError("the batch of a training job is 'global_batch'", value=options["batch"], where=where)
     asked = read_job({"attention": options.get("attention")}, where)
     job = Job(phase="prefill", prompt=sequence, attention=asked.attention)
     check_job(config, job, where)

@@ -81,3 +81,9 @@ def test_bad_input(changed: dict[str, Any], said: str) -> None:
 def test_a_sequence_must_be_known() -> None:
     with pytest.raises(InputError, match="sequence"):
         build({key: value for key, value in GPT.items() if key != "sequence"})
+
+
+def test_a_batch_of_inference_is_refused_where_it_would_change_nothing() -> None:
+    with pytest.raises(InputError, match="global_batch"):
+        load_workload({"extends": "llama-3.2-1b", "type": "training", "sequence": 512, "batch": 64}, registry())
+    assert load_workload({"extends": "llama-3.2-1b", "type": "training", "sequence": 512, "batch": 1}, registry())
