@@ -3,9 +3,6 @@
     python bench/optimizers.py            5 seeds, 2,000 evaluations, chains of 24 (about a minute)
     python bench/optimizers.py --full     20 seeds, 2,000 and 10,000 evaluations, chains of 24 and 48 (half an hour)
     python bench/optimizers.py --quick    the default problem only
-    python bench/optimizers.py --ablations studies/optimizers/ablations.json
-                                          pgsam without each ingredient, 20 seeds, 2,000 evaluations: default problem,
-                                          eight chains of 24 and 48 (minutes)
 
 Problems: the default one (llama-3.2-1b on laptop: energy, latency, loss) and random operator chains (tests/support).
 "cold" is pgsam without the relaxed chain: what it does where no structure is known. All ablations are of "cold".
@@ -14,7 +11,6 @@ Problems: the default one (llama-3.2-1b on laptop: energy, latency, loss) and ra
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -138,63 +134,6 @@ def overall(results: Sequence[Mapping[str, np.ndarray]]) -> None:
         print(f"  {name:28} {np.mean(gaps):+9.4f}   {sum(g < 0 for g in gaps)} of {len(gaps)}")
 
 
-# -- ablations --------------------------------------------------------------------------------------------------------
-
-
-def arena_problems() -> Iterator[tuple[str, Any, list[str]]]:
-    """The default problem, and the eight chains that the targets of the arena are set for; prices alone are known."""
-    yield next(problems(False))
-    for kind in KINDS:
-        for n, seed in ((24, 7), (48, 11)):
-            yield f"{kind} {n}", Chain(seed, n, kind=kind), ["latency", "energy", "loss"]
-
-
-def ablations(path: Path, evaluations: int, seeds: int) -> None:
-    """Write medians, paired differences and p-values (Wilcoxon; Holm over all variants and problems) as JSON."""
-    from scipy.stats import wilcoxon
-
-    variants = {name.strip(): VARIANTS[name][1] for name in VARIANTS if name.startswith("  no ")}
-    runs: dict[str, dict[str, list[float]]] = {}
-    for problem, evaluator, objectives in arena_problems():
-        own: dict[str, list[float]] = {}
-        for name, options in {"pgsam": COLD, **variants}.items():
-            fronts = (
-                search(evaluator, objectives, optimizer="pgsam", options=options, evaluations=evaluations, seed=seed)
-                for seed in range(seeds)
-            )
-            own[name] = [round(front.hypervolume, 6) for front in fronts]
-        runs[problem] = own
-        print(problem, {name: round(float(np.median(v)), 4) for name, v in own.items()}, flush=True)
-    tests = [(problem, name) for problem in runs for name in variants]
-    raw = [
-        1.0
-        if runs[p][name] == runs[p]["pgsam"]
-        else float(wilcoxon(np.asarray(runs[p]["pgsam"]) - np.asarray(runs[p][name])).pvalue)
-        for p, name in tests
-    ]
-    chance = dict(zip(tests, holm(raw), strict=True))
-    rows = []
-    for name in variants:
-        gains = {p: float(np.median(np.asarray(runs[p]["pgsam"]) - np.asarray(runs[p][name]))) for p in runs}
-        better = [p for p in runs if gains[p] > 0 and chance[p, name] < 0.05]
-        worse = [p for p in runs if gains[p] < 0 and chance[p, name] < 0.05]
-        each = {p: {"gain": round(gains[p], 5), "p": float(f"{chance[p, name]:.2g}")} for p in runs}
-        mean = round(float(np.mean(list(gains.values()))), 5)
-        rows.append(
-            {"without": name.removeprefix("no "), "gain": mean, "helps": better, "harms": worse, "problems": each}
-        )
-    document = {
-        "optimizer": "pgsam",
-        "evaluations": evaluations,
-        "seeds": seeds,
-        "measure": "median paired difference of normalised hypervolume, pgsam with all parts less without one",
-        "test": "Wilcoxon signed-rank, p-values adjusted by Holm over all rows and problems",
-        "medians": {p: round(float(np.median(runs[p]["pgsam"])), 4) for p in runs},
-        "rows": rows,
-    }
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-
-
 def small_budget(seeds: int) -> None:
     """Optuna needs milliseconds a design: 300 evaluations."""
     variants = [*SMALL, "optuna_nsga2"]
@@ -219,11 +158,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--evaluations", type=int, nargs="*", default=[])
-    parser.add_argument("--ablations", type=Path)
     given = parser.parse_args()
-    if given.ablations:
-        ablations(given.ablations, (given.evaluations or [2000])[0], given.seeds or 20)
-        return
     seeds = given.seeds or (20 if given.full else 5)
     for evaluations in given.evaluations or ([2000, 10_000] if given.full else [2000]):
         results = []
