@@ -20,7 +20,7 @@ from tradespace.errors import ProblemError, TradespaceError, UnknownName
 from tradespace.kernels.build import KernelError, load_shipped
 from tradespace.kernels.formats import FORMATS
 from tradespace.kernels.running import usable_cpus
-from tradespace.plans import Plan
+from tradespace.plans import Plan, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Target
@@ -198,17 +198,9 @@ class KernelEvaluator:
         return Designs(space, columns)
 
     def explain(self, design: Designs) -> Plan:
-        prices = self.price(design.take(slice(0, 1)))
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={name: float(column[0]) for name, column in prices.columns.items()},
-            units={metric.name: metric.unit for metric in METRICS},
-            violations={name: float(column[0]) for name, column in prices.violations.items()},
-            workload=self.graph.name,
-            target=self.target.name,
-            evaluator="kernel",
-            options=dict(self.given),
+        design = design.take(slice(0, 1))
+        return plan_of_prices(
+            self, design, self.price(design), (self.graph.name, self.target.name, "kernel"), self.given
         )
 
 

@@ -7,7 +7,7 @@ task table and `ufo3_config` for the numbers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from tradespace.costs.schedules_tables import ScheduleTables
 from tradespace.costs.timeline import MOVED
 from tradespace.designs import Choice, Designs, Space, Variable
 from tradespace.errors import InputError
-from tradespace.plans import Plan, PlanRow
+from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Sourced, Target
@@ -296,18 +296,9 @@ class AgentsEvaluator:
         design = self.repair(design.take(slice(0, 1)))
         prices = self.price(design)
         ((_, mode),) = self._groups(design)
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={key: float(column[0]) for key, column in prices.columns.items()},
-            units={metric.name: metric.unit for metric in self.metrics},
-            workload=self.dag.name,
-            target=self.target.name,
-            evaluator="agents",
-            options=dict(self.config.given),
-            rows=tuple(row for i in range(len(self.dag.requests)) for row in self._rows(i, mode, design)),
-            substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
-        )
+        plan = plan_of_prices(self, design, prices, (self.dag.name, self.target.name, "agents"), self.config.given)
+        rows = (row for i in range(len(self.dag.requests)) for row in self._rows(i, mode, design))
+        return replace(plan, rows=tuple(rows))
 
     def _rows(self, index: int, mode: Mode, design: Designs) -> Iterator[PlanRow]:
         """What each star does: means over the sessions in which it runs."""

@@ -23,7 +23,7 @@ from tradespace.costs.readouts import Perceptron, logistic
 from tradespace.data_files import find_data
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import InputError, ProblemError, UnknownName
-from tradespace.plans import Plan
+from tradespace.plans import Plan, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Device, Sourced, Target
@@ -240,15 +240,8 @@ class ClaimsEvaluator:
 
     def explain(self, design: Designs) -> Plan:
         design = design.take(slice(0, 1))
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={name: float(column[0]) for name, column in self.price(design).columns.items()},
-            units={metric.name: metric.unit for metric in METRICS},
-            workload=self.workload.name,
-            target=self.target.name,
-            evaluator="claims",
-            options=dict(self.given),
+        return plan_of_prices(
+            self, design, self.price(design), (self.workload.name, self.target.name, "claims"), self.given
         )
 
 

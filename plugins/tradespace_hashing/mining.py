@@ -20,7 +20,7 @@ from tradespace.costs.latency_hiding import busy_share
 from tradespace.costs.plain_work import plain_work
 from tradespace.designs import Choice, Designs, Integer, Real, Space, Variable
 from tradespace.errors import ProblemError, UnknownName
-from tradespace.plans import Plan
+from tradespace.plans import Plan, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Device, Sourced, Target
@@ -322,16 +322,6 @@ class MiningEvaluator:
 
     def explain(self, design: Designs) -> Plan:
         design = design.take(slice(0, 1))
-        prices = self.price(design)
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values={name: float(column[0]) for name, column in prices.columns.items()},
-            units={metric.name: metric.unit for metric in METRICS},
-            violations={name: float(column[0]) for name, column in prices.violations.items()},
-            workload=self.workload.name,
-            target=self.target.name,
-            evaluator="mining",
-            options=dict(self.given),
-            substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
+        return plan_of_prices(
+            self, design, self.price(design), (self.workload.name, self.target.name, "mining"), self.given
         )

@@ -8,7 +8,7 @@ Bookkeeping as in arXiv 2407.00123: rejections of all filters and what the stora
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from tradespace.costs.compiled import in_two
 from tradespace.costs.flow_nodes import Places, places, refusal
 from tradespace.designs import Choice, Designs, Real, Space, Variable
 from tradespace.errors import UnknownName
-from tradespace.plans import Plan, PlanRow
+from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Sourced, Target
@@ -248,19 +248,8 @@ class FlowEvaluator:
     def explain(self, design: Designs) -> Plan:
         design = design.take(slice(0, 1))
         prices, decisions = self.price(design), self._decisions(design)
-        values = {name: float(column[0]) for name, column in prices.columns.items()}
-        return Plan(
-            id=design.ids[0],
-            design=design.show(0),
-            values=values,
-            units={metric.name: metric.unit for metric in self.metrics},
-            workload=self.graph.name,
-            target=self.target.name,
-            evaluator="flow",
-            options=dict(self.given),
-            rows=self._rows(values, decisions),
-            substitutes=tuple(f"{s.path}: {s.source}" for s in self.substitutes),
-        )
+        plan = plan_of_prices(self, design, prices, (self.graph.name, self.target.name, "flow"), self.given)
+        return replace(plan, rows=self._rows(plan.values, decisions))
 
     def _rows(self, values: Mapping[str, float], decisions: tuple[Any, ...]) -> tuple[PlanRow, ...]:
         """What each stage does, and on what."""
