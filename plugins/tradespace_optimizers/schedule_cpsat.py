@@ -78,12 +78,12 @@ class _Model:
 
     def _transfers(self) -> None:
         t = self._job.tables
-        ptr, pred, size = t.by_dest
+        ptr, pred, _ = t.by_dest
         m = len(t.nodes)
         for i in range(len(t.exec)):
             for e in range(ptr[i], ptr[i + 1]):
                 p = int(pred[e])
-                wait = np.rint((t.latency + size[e] * t.inverse) / self._job.quantum).astype(np.int64)
+                wait = self._wait(e)
                 self.cp.add(self.start[i] >= self.end[p])
                 for j in range(m):
                     away = np.delete(wait[j], j)
@@ -98,16 +98,40 @@ class _Model:
                             late = self.start[i] >= self.end[p] + int(wait[j, k])
                             self.cp.add(late).only_enforce_if(self.on[p][j], self.on[i][k])
 
+    def _wait(self, e: int) -> NDArray[np.int64]:
+        """(m, m) quanta that edge ``e`` takes from node to node."""
+        t = self._job.tables
+        seconds: Array = t.latency + t.by_dest[2][e] * t.inverse
+        return np.rint(seconds / self._job.quantum).astype(np.int64)
+
     def _hint(self) -> None:
-        """The known schedule that is best in the first objective."""
-        job = self._job
-        best = int(np.argmin(job.values[:, 0]))
-        orders, nodes = job.tasks.arrays(job.known.take([best]))
-        start, _ = job.tables.decode(orders[0], nodes[0], job.tasks.insertion)
-        for i, s in enumerate(np.rint(start / job.quantum).astype(int).tolist()):
-            self.cp.add_hint(self.start[i], s)
-            for j, x in enumerate(self.on[i]):
-                self.cp.add_hint(x, int(nodes[0][i] == j))
+        """The known schedule that is best in the first objective, in whole quanta."""
+        start, end, node = self._whole()
+        for i, row in enumerate(self.on):
+            self.cp.add_hint(self.start[i], start[i])
+            self.cp.add_hint(self.end[i], end[i])
+            for j, x in enumerate(row):
+                self.cp.add_hint(x, int(node[i] == j))
+
+    def _whole(self) -> tuple[list[int], list[int], list[int]]:
+        """(start, end, node) of that schedule: its tasks in the order of their starts, each as early as the rounded
+        times allow. Rounded starts alone break a rounded transfer here and there, and the solver drops such hints."""
+        job, t = self._job, self._job.tables
+        orders, nodes = job.tasks.arrays(job.known.take([int(np.argmin(job.values[:, 0]))]))
+        begin, _ = t.decode(orders[0], nodes[0], job.tasks.insertion)
+        ptr, pred, _ = t.by_dest
+        ready = np.rint(t.ready / job.quantum).astype(np.int64)
+        free = [[0] * int(cores) for cores in t.nodes.cores]
+        start, end, node = [0] * len(begin), [0] * len(begin), [int(j) for j in nodes[0]]
+        for i in np.lexsort((t.graph.level, begin)).tolist():
+            j = node[i]
+            start[i] = int(ready[i, j])
+            for e, p in enumerate(pred[ptr[i] : ptr[i + 1]].tolist(), int(ptr[i])):
+                start[i] = max(start[i], end[p] + (int(self._wait(e)[node[p], j]) if node[p] != j else 0))
+            core = min(range(len(free[j])), key=free[j].__getitem__)
+            start[i] = max(start[i], free[j][core])
+            end[i] = free[j][core] = start[i] + int(self._time[i, j])
+        return start, end, node
 
     def unit(self, k: int) -> float:
         """What one of the whole numbers of objective ``k`` is."""

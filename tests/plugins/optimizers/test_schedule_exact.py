@@ -13,8 +13,12 @@ import tradespace as ts
 from tradespace.errors import ProblemError
 from tradespace.plugins import registry
 from tradespace.problem import Problem
+from tradespace.search.api import view_of
+from tradespace.search.contract import Budget
 from tradespace.search.indicators import nondominated
 from tradespace.settings import Setting, bind
+from tradespace_optimizers.schedule_cpsat import _Model
+from tradespace_optimizers.schedule_epsilon import task_job
 
 ORTOOLS = importlib.util.find_spec("ortools") is not None
 SOLVERS = ["milp", pytest.param("cpsat", marks=pytest.mark.skipif(not ORTOOLS, reason="needs the package 'ortools'"))]
@@ -89,6 +93,28 @@ def test_searches_come_within_a_percent_of_proved_optima(seed: int) -> None:
     for name in ("rl_aco", "schedule_search"):
         found = ts.search(evaluator, ["makespan"], optimizer=name, evaluations=500, seed=seed)
         assert proved.values[0, 0] * (1 - 1e-5) <= found.values[0, 0] <= proved.values[0, 0] * 1.01
+
+
+@pytest.mark.skipif(not ORTOOLS, reason="needs the package 'ortools'")
+@pytest.mark.parametrize("target", ["processors-3", "cloud-fleet"])
+def test_cpsat_begins_at_a_schedule_that_its_own_rounded_times_allow(target: str) -> None:
+    """A hint that breaks a constraint by one quantum is dropped, and large graphs are then left without a schedule."""
+    from ortools.sat.python import cp_model
+
+    evaluator = bound(workflow(30, 4), target)
+    job = task_job(view_of(Problem.of(evaluator, ["makespan"]), Budget(evaluations=10)), 0.001, "cpsat")
+    model = _Model(cp_model, job)
+    start, end, node = model._whole()
+    for i, row in enumerate(model.on):
+        model.cp.add(model.start[i] == start[i])
+        model.cp.add(model.end[i] == end[i])
+        model.cp.add(row[node[i]] == 1)
+    last = model.objective(0)
+    model.cp.minimize(last)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    assert solver.solve(model.cp) == cp_model.OPTIMAL
+    assert solver.objective_value * job.quantum <= job.values[:, 0].min() * (1 + 1e-4)
 
 
 @pytest.mark.parametrize("name", SOLVERS)
