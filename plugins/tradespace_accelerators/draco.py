@@ -23,6 +23,7 @@ from tradespace import plugins
 from tradespace.costs.binding import accepts
 from tradespace.costs.columns import ENERGY, MEMORY_ENERGY, RESIDENT, TIME
 from tradespace.costs.evaluator import TablesEvaluator
+from tradespace.costs.option_numbers import check_names, read_choices
 from tradespace.costs.tables import TablesFactory
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import InputError, ProblemError, UnknownName
@@ -172,13 +173,8 @@ class GroupConvFactory:
         answer = self.accepts(workload, target)
         if isinstance(answer, Declined):
             raise ProblemError("evaluator 'group-conv' does not take this pair", value=answer.reason)
-        for key in options:
-            if key not in OPTIONS:
-                raise UnknownName("option", str(key)[:80], OPTIONS, where="evaluator options")
-        raw = options.get("groups", GROUPS)
-        choices = tuple(_whole(g, "option groups") for g in (raw if isinstance(raw, list | tuple) else [raw]))
-        if not 1 <= len(choices) <= 64 or len(set(choices)) != len(choices):
-            raise ProblemError("is a list of 1 to 64 different numbers", value=raw, where="option groups")
+        check_names(options, OPTIONS)
+        choices = read_choices("groups", options.get("groups", GROUPS), MAX_GROUPS, most=64)
         per = options.get("per", "layer")
         if per not in ("layer", "network"):
             raise UnknownName("per", str(per)[:80], ("layer", "network"), where="option per")

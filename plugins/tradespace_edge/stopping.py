@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.option_numbers import Bounded, read_numbers
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import InputError, UnknownName
 from tradespace.problem import Declined, Metric, Prices
@@ -79,15 +80,9 @@ class StoppingFactory:
         return True if isinstance(workload, AnswerMix) else Declined("takes answer mixes", other_kind=True)
 
     def bind(self, workload: AnswerMix, target: Any, options: Mapping[str, Any], registry: Any = None) -> Stopping:
-        for key in options:
-            if key not in ("tasks", "seed"):
-                raise UnknownName("option", str(key)[:80], ("tasks", "seed"), where="evaluator options")
-        tasks, seed = (
-            parse(options.get(k, d), "1", where=k, positive=False) for k, d in (("tasks", 4000), ("seed", 0))
-        )
-        if tasks != int(tasks) or not 1 <= tasks <= 100_000 or seed != int(seed):
-            raise InputError("'tasks' is a whole number up to 100000, 'seed' a whole number", value=(tasks, seed))
-        return Stopping(workload, int(tasks), int(seed))
+        numbers = {"tasks": Bounded(4000, 1, 100_000, whole=True), "seed": Bounded(0, 0, 2**53, whole=True)}
+        read = read_numbers(options, numbers)
+        return Stopping(workload, int(read["tasks"]), int(read["seed"]))
 
 
 class Stopping:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.option_numbers import Bounded, read_numbers
 from tradespace.designs import Choice, Designs, Space
-from tradespace.errors import ProblemError, TradespaceError, UnknownName
+from tradespace.errors import ProblemError, TradespaceError
 from tradespace.kernels.build import KernelError, load_shipped
 from tradespace.kernels.formats import FORMATS
 from tradespace.kernels.running import usable_cpus
@@ -96,18 +97,10 @@ def shapes_of(graph: OperatorGraph) -> tuple[Shape, ...]:
 
 
 def read_protocol(options: Mapping[str, Any]) -> Protocol:
-    """Raises `UnknownName` for unknown options, `ProblemError` for values out of bounds."""
+    """Raises `UnknownName` for unknown options, `ProblemError` or `UnitError` for values that do not fit."""
     bounds = {"warmup": (10, 0, 1000), "repetitions": (100, 3, 10_000), "seed": (0, 0, 2**31)}
-    for key in options:
-        if key not in bounds:
-            raise UnknownName("option", str(key)[:80], bounds, where="evaluator options")
-    values = {}
-    for key, (default, low, high) in bounds.items():
-        value = options.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ProblemError(f"is a whole number from {low} to {high}", value=value, where=f"option {key}")
-        values[key] = value
-    return Protocol(**values)
+    read = read_numbers(options, {key: Bounded(*numbers, whole=True) for key, numbers in bounds.items()})
+    return Protocol(**{key: int(value) for key, value in read.items()})
 
 
 def instruction_sets() -> tuple[str, ...]:

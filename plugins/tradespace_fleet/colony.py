@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.compiled import in_two, njit
+from tradespace.costs.option_numbers import check_names
 from tradespace.designs import Choice, Designs, Space
-from tradespace.errors import UnknownName
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.workloads.options import integer
@@ -95,9 +95,7 @@ class ColonyFactory:
     ) -> ColonyEvaluator:
         """Raises `UnknownName` or `InputError` for options that do not fit."""
         known, where = ("instances", "ants", "seed"), "evaluator options"
-        for key in options:
-            if key not in known:
-                raise UnknownName("option", str(key)[:80], known, where=where)
+        check_names(options, known)
         first, draw = int(workload.facts["smtwtp_seed"]), str(workload.facts["draw"])
         most = DEEPACO_COUNT - first if draw == "deepaco-test" else 10_000
         return ColonyEvaluator(

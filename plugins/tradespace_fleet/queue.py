@@ -11,10 +11,11 @@ import numpy as np
 
 from tradespace.costs import queues as loops
 from tradespace.costs.compiled import in_two
+from tradespace.costs.option_numbers import check_words
 from tradespace.costs.schedules import OUTPUTS
 from tradespace.costs.schedules_tables import Floats, Ints
 from tradespace.designs import Designs, Space
-from tradespace.errors import ProblemError, UnknownName
+from tradespace.errors import ProblemError
 from tradespace.plans import Plan
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
@@ -57,12 +58,8 @@ class QueueFactory:
             "admission": ADMISSION,
             "plan": ("free", "scheduler"),
         }
-        for key, value in options.items():
-            if key not in known:
-                raise UnknownName("option", str(key)[:80], known, where="evaluator options")
-            if not isinstance(value, str) or value not in known[key]:
-                raise UnknownName(key, str(value)[:80], known[key], where=f"option {key}")
-        discipline = DISCIPLINES[options.get("discipline", "fcfs")]
+        check_words(options, known)
+        discipline = DISCIPLINES[options.get("discipline") or "fcfs"]
         binding = FleetBinding.of(workload, target, ordered=discipline == loops.PRIORITY)
         if not len(binding.free) and discipline != loops.PRIORITY:
             raise ProblemError(

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tradespace.costs.option_numbers import check_words
 from tradespace.costs.schedules_structure import TaskStructure
 from tradespace.costs.schedules_tables import Floats, Ints
 from tradespace.designs import Designs, Space
-from tradespace.errors import UnknownName
 from tradespace.plans import Plan
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices, Structure
@@ -44,7 +44,7 @@ class ScheduleFactory:
         self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry | None = None
     ) -> ScheduleEvaluator | NamedPlans:
         """Raises `UnknownName` for options that do not fit."""
-        _check(options)
+        check_words(options, {"placing": PLACING, "plan": PLANS})
         binding = FleetBinding.of(workload, target, ordered=options.get("plan") != "rank")
         placing = options.get("placing") or ("insertion" if len(binding.free) else "append")
         evaluator = ScheduleEvaluator(binding, placing == "insertion", dict(options))
@@ -127,12 +127,3 @@ class ScheduleEvaluator:
         if "order" in self.space:
             return np.asarray(designs["order"], np.int32)
         return np.tile(self._ranked, (len(designs), 1))
-
-
-def _check(options: Mapping[str, Any]) -> None:
-    known: Mapping[str, tuple[str, ...]] = {"placing": PLACING, "plan": PLANS}
-    for key, value in options.items():
-        if key not in known:
-            raise UnknownName("option", str(key)[:80], known, where="evaluator options")
-        if value is not None and value not in known[key]:
-            raise UnknownName(key, str(value)[:80], known[key], where=f"option {key}")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace import units
+from tradespace.costs.option_numbers import check_names, read_choices
 from tradespace.errors import InputError, UnknownName
 from tradespace.targets.model import Sourced
 from tradespace.workloads.options import check_keys, flag, integer, word
@@ -136,7 +137,7 @@ def read_config(options: Mapping[str, Any], hosts: tuple[str, ...]) -> Config:
         InputError, UnitError, UnknownName: keys or values that do not fit, or a fault of a host that does not exist.
     """
     where = "evaluator options"
-    check_keys(options, KEYS, where)
+    check_names(options, KEYS)
     times = {
         key: units.parse(options.get(key, default), "s", where=f"option {key}", positive=False)
         for key, (default, _, _) in TIMES.items()
@@ -145,7 +146,7 @@ def read_config(options: Mapping[str, Any], hosts: tuple[str, ...]) -> Config:
         if value > 1e6:
             raise InputError(f"'{key}' is at most 1e6 s", value=value, where=where)
     listed = {
-        key: _integers(options.get(key, list(default)), key, low, high) for key, (default, low, high) in LISTS.items()
+        key: read_choices(key, options.get(key, default), high, low) for key, (default, low, high) in LISTS.items()
     }
     windows = options.get("window", list(WINDOWS))
     windows = windows if isinstance(windows, list) else [windows]
@@ -179,16 +180,6 @@ def read_config(options: Mapping[str, Any], hosts: tuple[str, ...]) -> Config:
         plan=word(options, "plan", where, known=PLANS, default="free"),
         given=dict(options),
     )
-
-
-def _integers(raw: Any, key: str, low: int, high: int) -> tuple[int, ...]:
-    rows = raw if isinstance(raw, list) else [raw]
-    if not 1 <= len(rows) <= 32:
-        raise InputError(f"'{key}' lists 1 to 32 numbers", value=repr(raw)[:80], where="evaluator options")
-    found = tuple(integer({key: row}, key, "evaluator options", low=low, high=high, default=None) for row in rows)
-    if len(set(found)) != len(found):
-        raise InputError(f"the choices of '{key}' differ", value=repr(raw)[:80], where="evaluator options")
-    return found
 
 
 def _words(raw: Any, key: str) -> tuple[str, ...]:

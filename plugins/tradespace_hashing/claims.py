@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace import units
+from tradespace.costs.option_numbers import Bounded, read_numbers
 from tradespace.costs.plain_work import plain_work
 from tradespace.costs.quality import auc, information, share, spearman
 from tradespace.costs.readouts import Perceptron, logistic
 from tradespace.data_files import find_data
 from tradespace.designs import Choice, Designs, Space
-from tradespace.errors import InputError, ProblemError, UnknownName
+from tradespace.errors import InputError, UnknownName
 from tradespace.plans import Plan, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
@@ -59,6 +60,7 @@ METRICS = (
     Metric("positives", "1", "max", "share of positive rows"),
 )
 LEARNERS = ("threshold", "logistic", "mlp", "constant")
+_OPTIONS = {"seed": Bounded(0, 0, 2**31, whole=True), "train": Bounded(0.8, 0.05, 0.95)}
 
 
 @dataclass(frozen=True)
@@ -191,14 +193,8 @@ class ClaimsFactory:
 
     def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> ClaimsEvaluator:
         """Raises `UnknownName`, `UnitError`, `ProblemError`, or what reading the table raises."""
-        for key in options:
-            if key not in ("seed", "train"):
-                raise UnknownName("option", str(key)[:80], ("seed", "train"), where="evaluator options")
-        seed = units.parse(options.get("seed", 0), "1", where="option seed")
-        train = units.parse(options.get("train", 0.8), "1", where="option train")
-        if not 0 <= seed <= 2**31 or seed != int(seed) or not 0.05 <= train <= 0.95:
-            raise ProblemError("'seed' is a whole number, 'train' a share from 0.05 to 0.95", value=(seed, train))
-        return ClaimsEvaluator(workload, target, int(seed), train, registry, dict(options))
+        read = read_numbers(options, _OPTIONS)
+        return ClaimsEvaluator(workload, target, int(read["seed"]), read["train"], registry, dict(options))
 
 
 def able(target: Target) -> tuple[Device, ...]:

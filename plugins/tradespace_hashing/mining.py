@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from tradespace import units
 from tradespace.costs import lottery
 from tradespace.costs.latency_hiding import busy_share
+from tradespace.costs.option_numbers import Bounded, read_numbers
 from tradespace.costs.plain_work import plain_work
 from tradespace.designs import Choice, Designs, Integer, Real, Space, Variable
-from tradespace.errors import ProblemError, UnknownName
+from tradespace.errors import ProblemError
 from tradespace.plans import Plan, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
@@ -84,15 +85,10 @@ class MiningFactory:
 
     def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> MiningEvaluator:
         """Raises `UnknownName`, `UnitError` or `ProblemError` for options that do not fit."""
-        known = ("clock", "voltage", "lockstep")
-        for key in options:
-            if key not in known:
-                raise UnknownName("option", str(key)[:80], known, where="evaluator options")
-        lockstep = units.parse(options.get("lockstep", 1), "1", where="option lockstep")
-        if not 1 <= lockstep <= 1e6:
-            raise ProblemError("'lockstep' is 1 to a million trials", value=lockstep, where="option lockstep")
+        spanned = ("clock", "voltage")
+        lockstep = read_numbers(options, {"lockstep": Bounded(1.0, 1.0, 1e6)}, spanned)["lockstep"]
         devices = able(workload, target)
-        spans = {key: _operating(options.get(key), key, devices) for key in ("clock", "voltage")}
+        spans = {key: _operating(options.get(key), key, devices) for key in spanned}
         rows = tuple(_machine(workload, device, registry, lockstep) for device in devices)
         return MiningEvaluator(workload, target, rows, spans, dict(options))
 

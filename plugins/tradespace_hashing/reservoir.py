@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from tradespace import units
 from tradespace.costs import lottery
+from tradespace.costs.option_numbers import Bounded, read_numbers
 from tradespace.costs.plain_work import plain_work
 from tradespace.costs.readouts import delayed, echo_states
 from tradespace.designs import Choice, Designs, Space
-from tradespace.errors import InputError, ProblemError, UnknownName
+from tradespace.errors import InputError
 from tradespace.plans import Plan, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
@@ -48,17 +49,17 @@ TRIAL = float(ROUNDS + EARLY)
 """Rounds of a double hash with midstate and early reject."""
 DIGITAL = ("echo_state", "taps", "one_tap", "constant")
 PHYSICAL = ("shares", "taps", "one_tap", "constant")
-_OPTIONS: Mapping[str, tuple[float, float, float]] = {
-    "seed": (0, 0, 2**31),
-    "nodes": (200, 1, 2000),
-    "taps": (10, 1, 256),
-    "delay": (0, 0, 255),
-    "radius": (0.9, 0.0, 2.0),
-    "scale": (1.0, 1e-6, 100.0),
-    "leak": (1.0, 1e-3, 1.0),
-    "penalty": (1e-6, 0.0, 1e6),
-    "difficulty": (1024, 1e-9, 1e15),
-    "modulation": (0.5, 0.0, 0.99),
+_OPTIONS: Mapping[str, Bounded] = {
+    "seed": Bounded(0, 0, 2**31, whole=True),
+    "nodes": Bounded(200, 1, 2000, whole=True),
+    "taps": Bounded(10, 1, 256, whole=True),
+    "delay": Bounded(0, 0, 255, whole=True),
+    "radius": Bounded(0.9, 0.0, 2.0),
+    "scale": Bounded(1.0, 1e-6, 100.0),
+    "leak": Bounded(1.0, 1e-3, 1.0),
+    "penalty": Bounded(1e-6, 0.0, 1e6),
+    "difficulty": Bounded(1024.0, 1e-9, 1e15),
+    "modulation": Bounded(0.5, 0.0, 0.99),
 }
 
 
@@ -150,15 +151,7 @@ class ReservoirFactory:
 
     def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> ReservoirEvaluator:
         """Raises `UnknownName`, `UnitError` or `ProblemError` for options that do not fit."""
-        numbers: dict[str, float] = {}
-        for key in options:
-            if key not in _OPTIONS:
-                raise UnknownName("option", str(key)[:80], _OPTIONS, where="evaluator options")
-        for key, (default, low, high) in _OPTIONS.items():
-            value = units.parse(options.get(key, default), "1", where=f"option {key}")
-            if not low <= value <= high or (isinstance(default, int) and value != int(value)):
-                raise ProblemError(f"'{key}' is from {low:g} to {high:g}", value=value, where=f"option {key}")
-            numbers[key] = value
+        numbers = read_numbers(options, _OPTIONS)
         return ReservoirEvaluator(workload, target, tuple(numbers.items()), registry, dict(options))
 
 

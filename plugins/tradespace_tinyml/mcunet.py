@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.memory_planner import ORDERS, Order
+from tradespace.costs.option_numbers import check_names
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.plans import Plan, PlanRow, plan_of_prices
@@ -188,9 +189,7 @@ def _metrics(device: Device) -> tuple[Metric, ...]:
 
 def read_options(raw: Mapping[str, Any], known: Mapping[str, float]) -> MCUNetOptions:
     """Checked options. Raises `UnknownName` for unknown keys or libraries, `ProblemError` for other values."""
-    for key in raw:
-        if key not in OPTIONS:
-            raise UnknownName("option", str(key)[:80], OPTIONS, where="evaluator options")
+    check_names(raw, OPTIONS)
     libraries, order, in_place = raw.get("libraries"), raw.get("order", "size"), raw.get("in_place", True)
     if order not in ORDERS:
         raise UnknownName("order", str(order)[:80], ORDERS, where="option order")

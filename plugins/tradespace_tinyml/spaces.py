@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.memory_planner import ORDERS, Order
+from tradespace.costs.option_numbers import Bounded, read_numbers
 from tradespace.designs import Choice, Designs, Space
-from tradespace.errors import ProblemError, UnknownName
+from tradespace.errors import ProblemError
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
 from tradespace.targets.model import Sourced, Target
@@ -26,8 +27,8 @@ from tradespace_tinyml.libraries import LIBRARIES, Library
 from tradespace_tinyml.mcunet import MCUNetFactory, read_options
 from tradespace_tinyml.sizes import sizes
 
-OPTIONS = ("library", "in_place", "order", "samples", "seed")
-MAX_SAMPLES = 100_000
+WORDS = ("library", "in_place", "order")
+NUMBERS = {"samples": Bounded(1000, 1, 100_000, whole=True), "seed": Bounded(0, 0, 2**32 - 1, whole=True)}
 OUTER = ("width", "resolution")
 
 METRICS = (
@@ -148,16 +149,10 @@ def _read(raw: Mapping[str, Any], target: Target) -> SpacesOptions:
     """Checked options. Raises `UnknownName` for unknown keys and words, `ProblemError` for other values."""
     from tradespace_tinyml.mcu import rates
 
-    for key in raw:
-        if key not in OPTIONS:
-            raise UnknownName("option", str(key)[:80], OPTIONS, where="evaluator options")
+    numbers = read_numbers(raw, NUMBERS, WORDS)
     known = rates(target.devices[0])
     shared = {key: raw[key] for key in ("in_place", "order") if key in raw}
     name = raw.get("library", next(iter(known)))
     plain = read_options({**shared, "libraries": [name]}, known)
-    samples, seed = raw.get("samples", 1000), raw.get("seed", 0)
-    for key, value, low, high in (("samples", samples, 1, MAX_SAMPLES), ("seed", seed, 0, 2**32 - 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ProblemError(f"is a whole number from {low} to {high}", value=value, where=f"option {key}")
     assert plain.order in ORDERS
-    return SpacesOptions(str(name), plain.in_place, plain.order, samples, seed)
+    return SpacesOptions(str(name), plain.in_place, plain.order, int(numbers["samples"]), int(numbers["seed"]))

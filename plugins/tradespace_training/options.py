@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from tradespace.costs.option_numbers import Bounded, check_names, read_choices
 from tradespace.costs.training_sites import OPTIMIZERS
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.workloads.training import PRECISIONS
@@ -17,6 +18,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "gradients": PRECISIONS,
     "collectives": ("ring", "hierarchical"),
 }
+NUMBERS = {"efficiency": Bounded(0.5, 1e-6, 1.0), "max_stages": Bounded(8, 1, 64, whole=True)}
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class TrainingOptions:
     collectives: str = "ring"
     gradients: str = "fp16"
     sequence_parallel: bool = True
-    efficiency: float = 0.5
+    efficiency: float = NUMBERS["efficiency"].default
     micro_batches: tuple[int, ...] | None = None
     chunks: tuple[int, ...] = (1, 2, 4)
-    max_stages: int = 8
+    max_stages: int = int(NUMBERS["max_stages"].default)
 
     def balanced(self) -> TrainingOptions:
         return replace(self, partition="balanced")
@@ -56,9 +58,8 @@ def read_options(raw: Mapping[str, Any], precision: str) -> TrainingOptions:
     """Checked options. Raises `UnknownName` for unknown keys or words, `ProblemError` for values that do not fit."""
     known = tuple(f.name for f in fields(TrainingOptions))
     values: dict[str, Any] = {"gradients": precision}
+    check_names(raw, known)
     for key, value in raw.items():
-        if key not in known:
-            raise UnknownName("option", str(key)[:80], known, where="evaluator options")
         if value is not None:
             values[key] = _value(key, value)
     return TrainingOptions(**values)
@@ -74,19 +75,6 @@ def _value(key: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise ProblemError("is true or false", value=value, where=where)
         return value
-    if key == "efficiency":
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-            raise ProblemError("is a share above 0 and at most 1", value=value, where=where)
-        return float(value)
-    if key == "max_stages":
-        return _whole(value, 64, where)
-    items = value if isinstance(value, list | tuple) else [value]
-    if not items or len({str(i) for i in items}) != len(items) or len(items) > 32:
-        raise ProblemError("is a list of at most 32 different numbers", value=value, where=where)
-    return tuple(_whole(i, 65_536 if key == "micro_batches" else 64, where) for i in items)
-
-
-def _whole(value: Any, high: int, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= high:
-        raise ProblemError(f"is a whole number from 1 to {high}", value=value, where=where)
-    return value
+    if key in NUMBERS:
+        return NUMBERS[key].read(key, value)
+    return read_choices(key, value, 65_536 if key == "micro_batches" else 64)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.costs.option_numbers import check_names
 from tradespace.costs.timeline import TaskTable, ordered
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import InputError
@@ -105,7 +106,7 @@ class SequenceFactory:
         return True
 
     def bind(self, workload: SequenceAttention, target: Target, options: Mapping[str, Any], registry: Any) -> Ranks:
-        check_keys(options, ("duplex",), "evaluator options")
+        check_names(options, ("duplex",))
         duplex, node = options.get("duplex", True), node_of(target, workload.precision)
         if not isinstance(duplex, bool) or node is None:
             raise InputError("'duplex' is true or false", value=duplex, where="evaluator options")

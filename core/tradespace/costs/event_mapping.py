@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tradespace import plugins
 from tradespace.costs.core_allocation import passes, unit_cores, units_of
 from tradespace.costs.event_cores import energies, event_work, limits_of, streamed, times
+from tradespace.costs.option_numbers import check_names, read_choices
 from tradespace.costs.options import load_precisions
 from tradespace.designs import Choice, Designs, Space
 from tradespace.errors import ProblemError, UnknownName
@@ -83,14 +84,12 @@ class EventMappingFactory:
         answer = self.accepts(workload, target)
         if isinstance(answer, Declined):
             raise ProblemError("evaluator 'event-mapping' does not take this pair", value=answer.reason)
-        for key in options:
-            if key not in OPTIONS:
-                raise UnknownName("option", str(key)[:80], OPTIONS, where="evaluator options")
+        check_names(options, OPTIONS)
         device = next(device for device in target.devices if device.model == "event-cores")
         found = registry or plugins.registry()
         formats = _formats(options.get("precisions"), workload, device, found)
-        spreads = _whole(options.get("spreads", (1, 2, 4)), "spreads", MAX_SPREAD)
-        batches = _whole(options.get("batches", (1,)), "batches", MAX_BATCH)
+        spreads = read_choices("spreads", options.get("spreads", (1, 2, 4)), MAX_SPREAD, most=MAX_CHOICES)
+        batches = read_choices("batches", options.get("batches", 1), MAX_BATCH, most=MAX_CHOICES)
         return EventMapping(workload, target, device, formats, spreads, batches, dict(options))
 
 
@@ -116,15 +115,6 @@ def _formats(raw: Any, graph: OperatorGraph, device: Device, registry: Registry)
         rule = f"the cores hold weights of at most {device.bits:g} bits"
         raise ProblemError(rule, value=wide, where="option precisions")
     return found
-
-
-def _whole(raw: Any, key: str, high: int) -> Whole:
-    values = raw if isinstance(raw, list | tuple) else [raw]
-    good = [v for v in values if isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= high]
-    if not 1 <= len(values) <= MAX_CHOICES or len(good) != len(values) or len(set(good)) != len(good):
-        rule = f"is a list of 1 to {MAX_CHOICES} different whole numbers from 1 to {high}"
-        raise ProblemError(rule, value=raw, where=f"option {key}")
-    return tuple(values)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from tradespace import units
 from tradespace.costs import flow_loop as loop
 from tradespace.costs.compiled import in_two
 from tradespace.costs.flow_nodes import Places, places, refusal
+from tradespace.costs.option_numbers import check_names
 from tradespace.designs import Choice, Designs, Real, Space, Variable
-from tradespace.errors import UnknownName
 from tradespace.plans import Plan, PlanRow, plan_of_prices
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
@@ -69,9 +69,7 @@ class FlowFactory:
 
     def bind(self, workload: Any, target: Any, options: Mapping[str, Any], registry: Registry) -> FlowEvaluator:
         """Raises `UnknownName` or `UnitError` for options that do not fit."""
-        for key in options:
-            if key != "year":
-                raise UnknownName("option", str(key)[:80], ("year",), where="evaluator options")
+        check_names(options, ("year",))
         raw = options.get("year")
         year = None if raw is None else units.parse(raw, "1", where="option year", positive=True)
         return FlowEvaluator(workload, target, places(workload, target, registry, year), dict(options))

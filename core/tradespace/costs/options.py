@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tradespace.costs.option_numbers import check_names, read_choices
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.precisions import Precision
@@ -49,9 +50,8 @@ class TableOptions:
 def read_options(raw: Mapping[str, Any], known: Sequence[str], registry: Registry) -> TableOptions:
     """Checked options. Raises `UnknownName` for unknown keys or names, `ProblemError` for values that do not fit."""
     values: dict[str, Any] = {}
+    check_names(raw, known)
     for key, value in raw.items():
-        if key not in known:
-            raise UnknownName("option", str(key)[:80], known, where="evaluator options")
         if value is not None:
             values[key] = _READERS[key](key, value, registry)
     return TableOptions(**values)
@@ -109,15 +109,7 @@ def _precisions(key: str, value: Any, registry: Registry) -> tuple[str, ...]:
 
 
 def _samples(key: str, value: Any, registry: Registry) -> tuple[int, ...]:
-    items = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    good = [i for i in items if isinstance(i, int) and not isinstance(i, bool) and 1 <= i <= MAX_SAMPLES]
-    if not items or len(good) != len(items) or len(set(good)) != len(good) or len(good) > 32:
-        raise ProblemError(
-            f"is a whole number from 1 to {MAX_SAMPLES}, or a list of at most 32 different ones",
-            value=value,
-            where=f"option {key}",
-        )
-    return tuple(sorted(good))
+    return tuple(sorted(read_choices(key, value, MAX_SAMPLES)))
 
 
 _READERS: Mapping[str, Any] = {

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace.costs.evaluator import TablesEvaluator
+from tradespace.costs.option_numbers import Bounded, check_names
 from tradespace.costs.tables import OPTIONS, TablesFactory
 from tradespace.designs import Designs, Space
-from tradespace.errors import ProblemError, TradespaceError, UnknownName
+from tradespace.errors import ProblemError, TradespaceError
 from tradespace.plans import Plan
 from tradespace.plugins import Registry
 from tradespace.problem import Declined, Metric, Prices
@@ -80,16 +81,12 @@ class MeasuredFactory:
 def read_protocol(options: Mapping[str, Any]) -> Protocol:
     """Raises `UnknownName`, `ProblemError` or `UnitError` for options that do not fit."""
     own = {field.name: field.default for field in fields(Protocol)}
-    for key in options:
-        if key not in (*OPTIONS, *own):
-            raise UnknownName("option", str(key)[:80], (*OPTIONS, *own), where="evaluator options")
+    check_names(options, (*OPTIONS, *own))
     values: dict[str, Any] = own | {key: value for key, value in options.items() if key in own}
-    seed, memory = values["seed"], values["memory"]
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ProblemError("is a whole number of at least 0", value=seed, where="option seed")
+    memory = values["memory"]
     return Protocol(
         seconds=parse(values["seconds"], "s", where="option seconds", positive=True),
-        seed=seed,
+        seed=int(Bounded(0, 0, 2**53, whole=True).read("seed", values["seed"])),
         memory=None if memory is None else int(parse(memory, "B", where="option memory", positive=True)),
         clock=values["clock"],
     )

@@ -202,7 +202,7 @@ def test_one_decision_for_the_network() -> None:
     [
         ({"group": [1]}, UnknownName),
         ({"groups": [1, 1]}, ProblemError),
-        ({"groups": [0]}, InputError),
+        ({"groups": [0]}, ProblemError),
         ({"per": "row"}, UnknownName),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from tradespace.costs.timeline import Resource, TaskTable, events
 from tradespace.costs.timeline_twin import events_twin
-from tradespace.errors import InputError, TradespaceError, UnitError, UnknownName
+from tradespace.errors import InputError, ProblemError, TradespaceError, UnitError, UnknownName
 from tradespace.plugins import registry
 from tradespace.search.api import search
 from tradespace.settings import Setting, bind
@@ -479,8 +479,8 @@ def test_workloads_that_make_no_sense_are_refused(workload: Any, error: type[Exc
     [
         ({"heartbeat": "30 B"}, UnitError, "heartbeat"),
         ({"heart": 3}, UnknownName, "heartbeat"),
-        ({"concurrency": 0}, InputError, "concurrency"),
-        ({"concurrency": [2, 2]}, InputError, "differ"),
+        ({"concurrency": 0}, ProblemError, "concurrency"),
+        ({"concurrency": [2, 2]}, ProblemError, "different"),
         ({"lock": "yes"}, InputError, "true or false"),
         ({"recovery": ["hope"]}, UnknownName, "migrate"),
         ({"faults": [{"host": "mac"}]}, UnknownName, "windows"),

@@ -158,7 +158,7 @@ def test_layouts_that_do_not_fit_are_violations() -> None:
     [
         ({"groupng": "rank"}, "grouping"),
         ({"grouping": "ranks"}, "rank"),
-        ({"efficiency": 1.5}, "share"),
+        ({"efficiency": 1.5}, "from 1e-06 to 1"),
         ({"micro_batches": []}, "list"),
         ({"micro_batches": [0]}, "whole number"),
         ({"max_stages": True}, "whole number"),
