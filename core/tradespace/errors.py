@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -73,10 +74,20 @@ class StudyError(TradespaceError):
     """A study that cannot be opened, written or resumed."""
 
 
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?( [^\W\d]\S*)?", re.ASCII | re.IGNORECASE)
+
+
 def suggestion(name: str, known: Iterable[str], limit: int = 12) -> str:
-    """ "Did you mean 'x'?" when something is close, else the known names (at most `limit` of them)."""
-    names = sorted(set(known))
-    close = get_close_matches(name, names, n=3, cutoff=0.6) or [n for n in names if name and name.lower() in n][:3]
+    """ "Did you mean 'x'?" when something is close, else the known names (at most `limit` of them).
+
+    Numbers that look alike are not alike: of numbers, those known are listed, by size."""
+    found = set(known)
+    numbers = sorted((n for n in found if _NUMBER.fullmatch(n)), key=lambda n: (float(n.split()[0]), n))
+    words = sorted(found.difference(numbers))
+    names = [*numbers, *words]
+    close: list[str] = []
+    if name and not _NUMBER.fullmatch(name):
+        close = get_close_matches(name, words, n=3, cutoff=0.6) or [n for n in words if name.lower() in n][:3]
     if close:
         return "Did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     if not names:

@@ -32,6 +32,22 @@ def test_suggestions(name: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("33", ["32", "4", "128"], "Known: 4, 32, 128."),  # by size, and "Did you mean '32'?" would be a guess
+        ("3.2e1", ["16", "-1", "1e3"], "Known: -1, 16, 1e3."),
+        ("20 MB", ["64 MB", "2 MB"], "Known: 2 MB, 64 MB."),
+        ("int3", ["int4", "int8", "3"], "Did you mean 'int8' or 'int4'?"),
+        ("autoo", ["auto", "1", "2"], "Did you mean 'auto'?"),
+        ("lots", ["2", "10", "auto"], "Known: 2, 10, auto."),
+        ("7b", ["llama-7b", "7"], "Did you mean 'llama-7b'?"),
+    ],
+)
+def test_numbers_are_listed_and_never_guessed(name: str, known: list[str], hint: str) -> None:
+    assert suggestion(name, known) == hint
+
+
+@pytest.mark.parametrize(
     "error", [InputError("rule", value=3, where="here"), UnknownName("target", "laptp", ["laptop"], where="target=")]
 )
 def test_a_copy_says_the_same(error: TradespaceError) -> None:
