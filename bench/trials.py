@@ -1,33 +1,65 @@
 """Records runs of optimizers that take minutes, or need packages beyond the locked ones, for the arena's page.
 
-    python -m bench.trials nevergrad smac optuna_gp [--seeds 5] [--evaluations 500]
+    python -m bench.trials nevergrad smac optuna_gp [--seeds 5] [--evaluations 500] [--seconds 60]
 
-Each run is one line of studies/optimizers/trials.jsonl with its front; what is there is not run again.
+Each run is one line of studies/optimizers/trials.jsonl with its front; what is there is not run again. A run ends
+after the batch in which it has used ``--seconds`` of processor time: its line says how many designs were priced.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import sys
 import time
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from bench.arena.cells import TRIAL_EVALUATIONS, TRIAL_SEEDS, TRIALS, Cell
+from bench.arena.instances import Instance, all_instances
+from bench.arena.record import Record, Spent
+from bench.arena.runner import run_ours
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+SECONDS = 60.0
+
+
+@dataclass
+class Limited(Record):
+    """Ends the search once ``limit`` s of processor time are used: the clock on the wall would count what others do."""
+
+    limit: float = SECONDS
+    began: float = field(default_factory=time.process_time)
+
+    @property
+    def used(self) -> float:
+        return time.process_time() - self.began
+
+    def batch(self, batch: object) -> None:
+        super().batch(batch)
+        if self.used >= self.limit:
+            raise Spent
+
+
+def run(cell: Cell, instance: Instance, seconds: float) -> dict[str, Any]:
+    """One line of trials.jsonl. ``seconds``: limit of processor time."""
+    assert cell.evaluations is not None
+    record = Limited(instance.problem, cell.evaluations, None, limit=seconds)
+    with contextlib.suppress(Spent):
+        run_ours(cell, instance, record)
+    row = {"instance": cell.instance, "optimizer": cell.optimizer, "evaluations": cell.evaluations, "seed": cell.seed}
+    row |= {"seconds": round(time.perf_counter() - record.started, 2), "cpu": round(record.used, 2)}
+    return row | {"limit": seconds, "priced": record.total, "front": record.archives([])[-1].tolist()}
 
 
 def main() -> None:
-    from bench.arena.cells import TRIAL_EVALUATIONS, TRIAL_SEEDS, TRIALS, Cell
-    from bench.arena.instances import all_instances
-    from bench.arena.record import Record
-    from bench.arena.runner import run_ours
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--seeds", type=int, default=TRIAL_SEEDS)
     parser.add_argument("--evaluations", type=int, default=TRIAL_EVALUATIONS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--out", type=Path, default=ROOT / "studies" / "optimizers" / "trials.jsonl")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -40,14 +72,10 @@ def main() -> None:
                 cell = Cell(instance.name, name, arguments.evaluations, None, seed)
                 if (instance.name, name, arguments.evaluations, seed) in known:
                     continue
-                record = Record(instance.problem, arguments.evaluations, None)
-                run_ours(cell, instance, record)
-                row = {"instance": instance.name, "optimizer": name, "evaluations": arguments.evaluations, "seed": seed}
-                row |= {"seconds": round(time.perf_counter() - record.started, 2), "priced": record.total}
-                row |= {"front": record.archives([])[-1].tolist()}
+                row = run(cell, instance, arguments.seconds)
                 with arguments.out.open("a", encoding="utf-8") as out:
                     out.write(json.dumps(row) + "\n")
-                print(f"{name} on {instance.name}, seed {seed}: {row['seconds']} s", flush=True)
+                print(f"{name} on {instance.name}, seed {seed}: {row['priced']} designs, {row['cpu']} s", flush=True)
 
 
 if __name__ == "__main__":

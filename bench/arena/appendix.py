@@ -73,21 +73,39 @@ def trials(page: Path, line: Line, references: References, best: Mapping[str, fl
     if not path.exists():
         return ""
     runs = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
-    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    rows: dict[tuple[str, str, int], list[Mapping[str, Any]]] = {}
     for run in runs:
         if run["instance"] in best and run["instance"] in line.instances:
-            rows.setdefault((run["optimizer"], run["instance"]), []).append(run)
-    lines = ["| optimizer | instance | evaluations | seeds | median score | seconds a run |"]
-    lines.append("| --- | --- | ---: | ---: | ---: | ---: |")
-    for (optimizer, instance), of in rows.items():
-        box = references.bounds(instance)
+            rows.setdefault((run["instance"], run["optimizer"], run["evaluations"]), []).append(run)
+    lines = [
+        "| instance | optimizer | seeds | designs asked for | priced (least) | score (least) | s of a core (most) |"
+    ]
+    lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    for instance, optimizer, asked in sorted(rows):
+        of, box = rows[instance, optimizer, asked], references.bounds(instance)
         scores = [quality(np.asarray(r["front"]).reshape(-1, len(box.ideal)), box) / best[instance] for r in of]
-        spent = float(np.median([r["seconds"] for r in of]))
-        priced = int(np.median([r["priced"] for r in of]))
-        lines.append(f"| {optimizer} | {instance} | {priced} | {len(of)} | {np.median(scores):.3f} | {spent:.1f} |")
-    head = (
-        "## Optimizers that take minutes\n\nThrough our adapters, recorded once by `python -m bench.trials`"
-        " (trials.jsonl holds their fronts), on a machine that did other work too: seconds are upper bounds."
-        " Optuna's TPE and NSGA-II, used as their documentation shows, stand in the table of 500 evaluations."
+        priced, spent = [r["priced"] for r in of], [r["cpu"] for r in of]
+        lines.append(
+            f"| {instance} | {optimizer} | {len(of)} | {asked} | {np.median(priced):.0f} ({min(priced)})"
+            f" | {np.median(scores):.3f} ({min(scores):.3f}) | {np.median(spent):.1f} ({max(spent):.1f}) |"
+        )
+    told = _told([run for of in rows.values() for run in of])
+    return "\n\n".join([told, "\n".join(lines)]) if rows else ""
+
+
+def _told(runs: list[Mapping[str, Any]]) -> str:
+    """What a reader must know of these runs."""
+    text = (
+        "## Optimizers that take minutes\n\nThrough our adapters, one thread each, recorded once by `python -m"
+        " bench.trials` (trials.jsonl holds their fronts); medians over seeds. Optuna's TPE and NSGA-II, used as their"
+        " documentation shows, stand in the table of 500 evaluations."
     )
-    return "\n\n".join([head, "\n".join(lines)]) if rows else ""
+    short = sum(run["priced"] < run["evaluations"] for run in runs)
+    if not short:
+        return text
+    return text + (
+        f" {short} of {len(runs)} runs priced fewer designs than were asked for: a run ends after the batch in which it"
+        f" has used {max(run['limit'] for run in runs):g} s of a core, and its score is that of what it priced by then."
+        " So these scores tell what is found in that time, not what more designs would give; runs of `auto` with as few"
+        " designs stand beside them."
+    )
