@@ -73,29 +73,37 @@ class NASEvolution:
             return pool.fresh(n, rng, lambda count: pool.space.sample(count, rng), None, 1)
         weights = pool.directions(n, rng)
 
+        best = self._best(weights)
+
         def breed(count: int) -> Designs:
-            slots = np.tile(weights, (count // n, 1))
-            mothers = self._winners(slots, rng)
-            fathers = self._winners(slots, rng)
+            slots = np.tile(np.arange(n), count // n)
+            mothers = self._winners(weights[slots], best[slots], rng)
+            fathers = self._winners(weights[slots], best[slots], rng)
             mixed = rng.random((count, 1)) < o.crossover
             codes = np.where(mixed & (rng.random(mothers.shape) < 0.5), fathers, mothers)
             return pool.space.mutate(pool.space.unflatten(codes), rng, o.rate or None)
 
         return pool.fresh(n, rng, breed, weights, o.children)
 
-    def _winners(self, weights: Array, rng: np.random.Generator) -> Array:
-        """(n, width) codes of the winner of each direction's tournament among the living or on the front."""
+    def _best(self, weights: Array) -> Array:
+        """(n, width) codes of the front's best in each direction; nothing while the front is one design."""
+        archive = self._pool.archive
+        if len(archive) < 2:
+            return np.empty((len(weights), 0))
+        values = self._pool.value(weights, archive.objectives, archive.violation)
+        return np.asarray(self._pool.space.flatten(archive.designs.take(values.argmin(axis=1))))
+
+    def _winners(self, weights: Array, best: Array, rng: np.random.Generator) -> Array:
+        """(n, width) codes of the winner of each direction's tournament among the living, or `best` of the front."""
         pool, o, n = self._pool, self._options, len(weights)
         living = min(self._population, len(pool.codes), pool.told - self._born)
         first = len(pool.codes) - living
         players: Rows = first + rng.integers(0, living, (n, min(o.tournament, living)))
         values = pool.value(weights, pool.objectives[players], pool.violation[players])
         winners = pool.codes[players[np.arange(n), values.argmin(axis=1)]]
-        from_front = np.flatnonzero(rng.random(n) < o.elite)
-        if len(from_front) and len(pool.archive) > 1:
-            front = pool.space.flatten(pool.archive.designs)
-            values = pool.value(weights[from_front], pool.archive.objectives, pool.archive.violation)
-            winners[from_front] = front[values.argmin(axis=1)]
+        from_front = rng.random(n) < o.elite
+        if best.shape[1]:
+            winners[from_front] = best[from_front]
         return np.asarray(winners)
 
     def tell(self, designs: Designs, scores: Scores, rng: np.random.Generator) -> None:
