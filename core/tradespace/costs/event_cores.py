@@ -77,7 +77,9 @@ class EventCores:
     weights that dense layers read from outside the cores, one layer after another; 0: they are split over cores) and
     ``stream_latency`` (s an event before its row arrives); ``converter`` (1: the first
     convolution runs where the sensor's data enters, at no cost); ``dispatch`` (s from host to chip and back, once a
-    batch); ``leakage`` (W a core in use). The last three are read by `event-mapping` only.
+    batch); ``feed`` (B/s at which inputs of 8 bits come from a host; 0: from a sensor); ``leakage`` (W a core in use);
+    ``program_weight`` (B a B of weights) and ``program_neuron`` (B an output channel) of what is loaded. The last six
+    are read by `event-mapping` only.
     """
 
     constants: ClassVar[Mapping[str, str]] = {
@@ -99,13 +101,16 @@ class EventCores:
         "energy_neuron": "J or zero",
         "converter": "1 or zero",
         "dispatch": "s or zero",
+        "feed": "B/s or zero",
         "leakage": "W or zero",
+        "program_weight": "1 or zero",
+        "program_neuron": "B or zero",
     }
     defaults: ClassVar[Mapping[str, float]] = {
         "tiles": float(MAX_CORES), "cores": 1.0, "bits": 8.0, "weight_memory": 1e5, "map_memory": 1e5, "neurons": 0.0,
         "fan_in": 0.0, "weight_sharing": 1.0, "stream": 0.0, "stream_latency": 0.0, "energy_event": 0.0,
         "energy_operation": 0.0, "energy_synapse": 0.0, "energy_neuron": 0.0, "converter": 0.0, "dispatch": 0.0,
-        "leakage": 0.0,
+        "feed": 0.0, "leakage": 0.0, "program_weight": 1.0, "program_neuron": 0.0,
     }  # fmt: skip
     columns: ClassVar[Mapping[str, Column]] = {
         "events": Column(meaning="non-zero activations that reach an operator"),

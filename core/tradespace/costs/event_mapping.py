@@ -30,13 +30,14 @@ from tradespace.plugins import Registry
 from tradespace.precisions import Precision
 from tradespace.problem import ChainTerm, Declined, Metric, Prices, Structure
 from tradespace.targets.model import Device, Memory, Sourced, Target
-from tradespace.workloads.operators import OperatorGraph
+from tradespace.workloads.operators import OperatorGraph, Operators
 
 Floats = NDArray[np.float64]
 Whole = tuple[int, ...]
 
 OPTIONS = ("precisions", "spreads", "batches")
 MAX_SPREAD, MAX_BATCH, MAX_CHOICES = 4096, 1_000_000, 64
+INPUT_BYTES = 1.0  # input layers read 8 bits, whatever the bits behind them
 
 METRICS = (
     Metric("latency", "s", "min", "time of one batch, from the host's call to its answer"),
@@ -52,6 +53,7 @@ METRICS = (
     Metric("learning", "s", "min", "latency of one input, and one more delivery of the last layer's events to learn"),
     Metric("loss", "1", "min", "relative squared error of the number format on normal weights: a proxy, no accuracy"),
     Metric("memory", "B", "min", "weights on the cores, copies for regions of maps included"),
+    Metric("program", "B", "min", "what is loaded: weights as the compiler stores them, and its entry of each channel"),
 )
 
 
@@ -131,6 +133,7 @@ class _Costs:
     operations: Floats  # (P,)
     leaves: Floats  # B that leave a layer for the next one
     learning: Floats  # (P,) s
+    program: Floats  # (P,) B
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +215,7 @@ class EventMapping:
                 columns[name].append(float((getattr(work, name) * ops.repeat)[mapped].sum()))
             again = work.deliveries[[row for row in last.tolist() if ops.macs[row] > 0][-1:]].sum()
             columns["learning"].append(float(again) / self.device.event_rate)
+            columns["program"].append(program_size(ops, bits, self.device))
         return _Costs(**{name: np.stack(found, axis=-1) for name, found in columns.items()})
 
     def price(self, designs: Designs) -> Prices:
@@ -223,8 +227,8 @@ class EventMapping:
         need = need * spread
         held = costs.weights.T[format_] * costs.copies.T[format_] * spread
         count, ends = passes(need, device.cores)
-        slowest = _sum_of_slowest(time, ends, self._streamed)
-        first = time.sum(axis=1)
+        slowest = np.maximum(_sum_of_slowest(time, ends, self._streamed), self.entry)
+        first = time.sum(axis=1) + self.entry
         load, load_energy = self._loads(costs.leaves.T[format_], ends, count, held.sum(axis=1), batch)
         latency = device.dispatch + first + (batch - 1.0) * slowest + load
         used = np.minimum(need.sum(axis=1), device.cores)
@@ -237,8 +241,18 @@ class EventMapping:
             "operations": costs.operations[format_],
             "learning": device.dispatch + first + costs.learning[format_],
             "loss": np.array([p.nmse for p in self.formats])[format_], "memory": held.sum(axis=1),
+            "program": costs.program[format_],
         }  # fmt: skip
         return Prices(columns, self._violations(count, held.sum(axis=1), need.sum(axis=1)))
+
+    @cached_property
+    def entry(self) -> float:
+        """s in which one input crosses the host's bus; 0 where a sensor hands it over."""
+        if self.device.feed <= 0:
+            return 0.0
+        ops, reached = self.graph.operators, set(self.graph.edges.dest.tolist())
+        enters = [row for row in range(len(ops)) if row not in reached]
+        return float(ops.act_in[enters].sum()) * INPUT_BYTES / self.device.feed
 
     @cached_property
     def _streamed(self) -> NDArray[np.bool_]:
@@ -268,7 +282,7 @@ class EventMapping:
         pass is loaded and nothing else is chosen. Cores are a sum in one format."""
         costs, device, wide = self.costs, self.device, np.array(self.spreads, np.float64)
         time = costs.time.min(axis=1)[:, None] / wide
-        time[0] += device.dispatch
+        time[0] += device.dispatch + self.entry
         energy = np.repeat(costs.energy.min(axis=1)[:, None], len(wide), axis=1)
         if len(self.batches) == 1:
             energy = energy + device.idle_power * time / self.batches[0]
@@ -306,6 +320,13 @@ class EventMapping:
             for u, name in enumerate(self.names)
         )
         return replace(plan, rows=rows)
+
+
+def program_size(ops: Operators, bits: float, device: Device) -> float:
+    """B of a network's program: its weights at ``program_weight``, and ``program_neuron`` a channel of its products."""
+    product = ops.macs > 0
+    weights = float(ops.weights_resident[product].sum()) * bits / 8
+    return device.program_weight * weights + device.program_neuron * float((ops.n * ops.count)[product].sum())
 
 
 def _sum_of_slowest(time: Floats, ends: Any, stream: NDArray[np.bool_]) -> Floats:
