@@ -34,10 +34,13 @@ def test_each_choice_prices_as_the_setting_with_that_number_does() -> None:
     assert slow[1] > slow[0] + 1e-3  # one launch of 1 ms at least
 
 
-def test_named_alternatives_set_several_fields() -> None:
+@pytest.mark.parametrize("dotted", [False, True])
+def test_named_alternatives_set_several_fields(dotted: bool) -> None:
     small = {"bandwidth": "50 GB/s", "capacity": "16 GB"}
-    large = {"bandwidth": "100 GB/s", "capacity": "32 GB"}
-    bound = opened({"extends": "laptop", "memories.dram": {"choices": {"small": small, "large": large}}})
+    large = {"bandwidth": "100 GB/s"}  # the rest stays as the target has it
+    named = {"small": small, "large": large}
+    dram = {"memories.dram.choices": named} if dotted else {"memories.dram": {"choices": named}}
+    bound = opened({"extends": "laptop", **dram})
     space = bound.evaluator.space
     designs = space.concat([space.parse({"memories.dram": n, "placement": "cpu"}) for n in ("small", "large")])
     latency = bound.evaluator.price(designs)["latency"]

@@ -93,10 +93,11 @@ def _reference(values: Mapping[str, Any], key: str) -> Any:
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted keys."""
+    """Nested mappings as dotted keys, but for named alternatives (`choices`) and numbers with a source."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        sourced = isinstance(value, Mapping) and {"value"} <= set(value) <= {"value", "source", "kind"}
+        if isinstance(value, Mapping) and key != "choices" and not sourced:
             flat |= _flat(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value

@@ -209,9 +209,9 @@ def _put(tree: Tree, keys: list[str], value: Tree | Leaf, file: str, path: str) 
     key, rest = keys[0], keys[1:]
     if not rest:
         return _merge(tree, {key: value}, file, path.rpartition(".")[0])
-    if rest == [OPEN]:  # an open number takes the place of a number
-        return {**tree, key: {OPEN: value}}
     below = tree.get(key)
+    if rest == [OPEN] and not isinstance(below, dict):  # an open number takes the place of a number
+        return {**tree, key: {OPEN: value}}
     if not isinstance(below, dict):
         raise UnknownName("key", key, [k for k, v in tree.items() if isinstance(v, dict)], where=f"{file}: {path}")
     return {**tree, key: _put(below, rest, value, file, path)}

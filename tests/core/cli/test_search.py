@@ -182,6 +182,20 @@ def test_objectives_constraints_and_options_are_taken_as_typed(call: Call) -> No
     assert {p["design"]["k"] for p in document["front"]} >= {1, 4}
 
 
+def test_open_numbers_and_sources_are_taken_as_in_a_setting(call: Call) -> None:
+    small, large = "{capacity: 16 GB, bandwidth: 40 GB/s}", "{capacity: 64 GB, bandwidth: 90 GB/s}"
+    words = (
+        f"target.memories.dram={{choices: {{small: {small}, large: {large}}}}}",
+        "target.devices.cpu.launch_overhead={choices: [1 us, 10 us]}",
+        "target.devices.dgpu.idle_power={value: 3 W, source: my meter, kind: measured}",
+    )
+    code, out, err = call("--json", *QUICK, *words)
+    assert code == 0, err
+    designs = [point["design"] for point in json.loads(out)["front"]]
+    assert {design["memories.dram"] for design in designs} <= {"small", "large"}
+    assert {design["devices.cpu.launch_overhead"] for design in designs} <= {"1 us", "10 us"}
+
+
 def test_nothing_feasible_is_diagnosed_and_exits_1(call: Call) -> None:
     code, out, _ = call("--json", *QUICK, "constraints=latency<=1 ns")
     document = json.loads(out)

@@ -220,8 +220,11 @@ def _check_together(row: Row, where: str) -> None:
         raise InputError(f"a row of role {row.role} says why in 'reason'", where=where)
     if row.role in ("predicted", "identity") and row.band is None:
         raise InputError("a row that counts needs a 'band'", where=where)
-    if row.what[0] in ("metric", "report") and not {"workload", "target"} <= set(row.setting) and row.each == ({},):
-        raise InputError("a setting names workload and target", value=", ".join(row.setting), where=f"{where}.setting")
+    named = {*row.setting, *(row.sweep or ())}
+    if row.what[0] in ("metric", "report") and not {"workload", "target"} <= named and row.each == ({},):
+        raise InputError(
+            "setting or sweep name workload and target", value=", ".join(row.setting), where=f"{where}.setting"
+        )
     if (row.over is not None) != (row.compare in ("ratio", "speedup", "gain", "saving")):
         known = [word for word in grammar.AS if word != "relative_to_first"]
         raise InputError("'over' and 'as' belong together", where=where, remedy=f"as: {', '.join(known)}.")

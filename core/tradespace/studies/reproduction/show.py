@@ -13,7 +13,7 @@ from tradespace.studies.reproduction import grammar
 from tradespace.studies.reproduction.document import Published, Row
 from tradespace.studies.reproduction.pricing import Pricer, facts_of
 from tradespace.studies.reproduction.run import Result, SystemResult
-from tradespace.studies.reproduction.settings import merge
+from tradespace.studies.reproduction.settings import merge, step
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
@@ -152,7 +152,7 @@ def _names(published: Published, registry: Registry) -> Iterator[dict[str, Any]]
     """Metrics and design variables of each pair of workload and target that the file names."""
     pricer, seen = Pricer(registry), set()
     for row in published.rows:
-        setting = merge(row.setting, row.each[0]) if isinstance(row, Row) else {}
+        setting = step(merge(row.setting, row.each[0]), row.sweep or {}, 0) if isinstance(row, Row) else {}
         if not {"workload", "target"} <= set(setting):
             continue
         pair = {"workload": setting["workload"], "target": setting["target"]}

@@ -39,7 +39,7 @@ def test_source_and_kind_hold_for_everything_below() -> None:
         ({"evidence": "simulation"}, "Did you mean 'simulated'?"),
         ({"kind": "datashet"}, "Did you mean 'datasheet'?"),
         ({"setting": {"workload": "w", "taget": "t"}}, "x.setting: unknown key 'taget'"),
-        ({"setting": {"workload": "w"}}, "a setting names workload and target"),
+        ({"setting": {"workload": "w"}}, "setting or sweep name workload and target"),
         ({"setting": {"workload": 3, "target": "t"}}, "a workload is a name, a path or a mapping"),
         ({"setting": {"workload": "w", "target": "t", "design": {"search": {"bst": "knee"}}}}, "Did you mean 'best'?"),
         ({"setting": {"workload": "w", "target": "t", "design": {"search": {"seed": -1}}}}, "'seed' is a whole number"),

@@ -128,6 +128,14 @@ def test_sweep_of_a_target_constant_a_workload_and_a_design(run: Run) -> None:
         assert [r.verdict for r in run(row).results] == ["inside"] * len(values), sweep
 
 
+def test_what_a_sweep_steps_through_need_not_be_in_the_setting(run: Run) -> None:
+    row = {"metric": "latency", "unit": "ms", "values": [4, 4], "band": BAND, "sweep": {"target": ["laptop", "phone"]}}
+    swept = run({**row, "setting": {"workload": {"type": "toy-work"}}}, complete=False)
+    assert [(r.verdict, r.step) for r in swept.results] == [("inside", "target laptop"), ("inside", "target phone")]
+    missing = run({**row, "setting": {}}, complete=False)
+    assert "setting or sweep name workload and target" in missing.results[0].reason
+
+
 def test_seeds_reach_options_or_the_search(one: One) -> None:
     row = one(
         metric="latency", unit="ms", value=4.4, seeds=3, reduce="median", setting={"options": {"noise": 0.1}}, band=BAND
