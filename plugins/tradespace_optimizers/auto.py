@@ -7,7 +7,8 @@ The rules, first match wins; the measurements behind them are in studies/optimiz
    solved; or searched on the declared sums, where limits bind or an objective is the largest of several.
 3. Declared lower bounds seed pgsam.
 4. Only Real variables: a library's evolutionary algorithms by the number of objectives, in relay with a local search.
-5. Equally long choices without declared structure: learned_chain, which tests for structure and goes on as pgsam.
+5. Equally long choices without declared structure: learned_chain, which tests for sums, and for the largest of several,
+   and goes on as pgsam.
 6. Orders, with designs enough to learn from: ants (rl_aco), except for one objective over assignments too.
 7. Four choices among numbers or more: nas_evolution, since pgsam is better or far behind there, by chance.
 8. Everything else (mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.

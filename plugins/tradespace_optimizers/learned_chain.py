@@ -3,13 +3,16 @@
 Ours. For black boxes whose prices happen to be sums over entries and neighbours. First a few dozen designs test whether
 they are (`learned_chain_model.crossings`); if not, the search goes on as pgsam at once. If they are, probes are priced
 until a fit predicts held-out designs, the fitted chain's front comes from label dynamic programming, and its designs
-are priced truly. Whatever budget is left goes to pgsam, which starts from all that is known. The structure is tested
-on samples, never certified; a front design whose price differs from its prediction ends the belief in it.
+are priced truly. Objectives that are no sums may be the largest of several, as the period of a pipeline is; a few more
+designs test that, and they are learnt as well (`learned_chain_largest`). Whatever budget is left goes to pgsam, which
+starts from all that is known. The structure is tested on samples, never certified; a front design whose price differs
+from its prediction ends the belief in it (half of a batch, where something is the largest of sums).
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,6 +26,8 @@ from tradespace.search.archive import concat_scores
 from tradespace.search.contract import SearchView
 from tradespace.search.indicators import nondominated
 from tradespace_optimizers.learned_chain_front import front_states
+from tradespace_optimizers.learned_chain_largest import Learner, Mixed, groupings
+from tradespace_optimizers.learned_chain_largest_model import LargestFit
 from tradespace_optimizers.learned_chain_model import (
     Entries,
     Fit,
@@ -46,6 +51,9 @@ _BATCH = 256
 _SLACK = 100.0  # how much worse than held-out ones designs of the learnt front may be predicted
 _PATIENCE = 3.0  # rows told while waiting for whole crossings, in rows that would do
 _SPARE = 1.1  # probes per parameter, beside the held-out ones
+_SHARE = 0.8  # of the budget for probes, where an objective is the largest of sums
+_HURRY = 3.0  # seconds, in which pgsam prices so many designs that such probes, and what is solved then, do not pay
+_WRONG = 0.5  # share of a batch of the learnt front that may be off there, for pairs that no probe could show
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,11 @@ class LearnedChain:
         self._errors: list[Array] = []
         self._columns: NDArray[np.intp] = np.empty(0, np.intp)  # quantities that are sums in all tests
         self._queue: Designs | None = None
-        self._fit: Fit | None = None
+        self._fit: Fit | Mixed | None = None
+        self._learning: Generator[Designs, tuple[Designs, Array, Rng], dict[int, LargestFit] | str] | None = None
+        self._probes = view.space.homogeneous().take(slice(0, 0))  # of what is learnt as the largest of sums
+        self._chunk = 0  # batches told before the probes
+        self._largest: dict[int, LargestFit] = {}  # by column of the objectives
         self.holds: bool | None = None
         self.note = ""
         entries = entries_of(view.space)
@@ -100,7 +112,7 @@ class LearnedChain:
     def batch(self) -> int:
         if self._over:
             return self._pgsam.batch
-        return _FIRST if self.holds is None else _BATCH
+        return _FIRST if self.holds is None and self._learning is None else _BATCH
 
     def _needed(self, parameters: int) -> int:
         """Told designs before a fit: a crossing's fourth row repeats what three say."""
@@ -114,6 +126,8 @@ class LearnedChain:
             return self._queue.take(slice(0, n))
         if self._over:
             return self._pgsam.ask(n, rng)
+        if self._learning is not None:
+            return self._probes.take(slice(0, n))
         assert self._entries is not None
         count = n // 4
         if self.holds:  # uniform designs for the fit; a few crossings go on testing, and those at the end test the fit
@@ -135,8 +149,10 @@ class LearnedChain:
         self._scores.append(scores)
         if self._queue is not None:
             self._compare(designs, scores)
+        elif self._learning is not None:
+            self._probe(len(designs), rng)
         else:
-            self._test(designs, scores)
+            self._test(designs, scores, rng)
             if self.holds and self._told >= self._next:
                 self._learn(rng)
         if self._over and self._told > self._pgsam.batch:
@@ -147,22 +163,65 @@ class LearnedChain:
         """Whether the rest is pgsam's."""
         return self.holds is False or (self._queue is not None and not len(self._queue))
 
-    def _test(self, designs: Designs, scores: Scores) -> None:
-        """Crossings decide: every objective must add up; limits that do not are left to the archive."""
+    def _test(self, designs: Designs, scores: Scores, rng: Rng) -> None:
+        """Crossings decide: every objective must add up, or be learnt as the largest of sums; limits that do not add up
+        are left to the archive."""
         assert self._entries is not None
         self._errors.append(crossing_errors(self._entries, designs, _quantities(scores)))
         errors, m = np.concatenate(self._errors), len(self._view.objectives)
         off = errors.max(axis=0, initial=0.0) / self._spread
         sums = off <= self._options.tolerance
-        if not sums[:m].all():
-            bad = [f"{name} (off by {off[k]:.2g} sd)" for k, name in enumerate(self._view.objectives) if not sums[k]]
-            self._give_up(f"no sums over the chain in {len(errors)} tests: {', '.join(bad)}")
+        lacking = [k for k in range(m) if not sums[k] and k not in self._largest]
+        if lacking:
+            bad = [f"{self._view.objectives[k]} (off by {off[k]:.2g} sd)" for k in lacking]
+            self._lacking = f"no sums over the chain in {len(errors)} tests: {', '.join(bad)}"
+            if self._largest or not groupings(self._entries, self._room):
+                self._give_up(self._lacking)
+                return
+            self._columns = np.flatnonzero(sums)
+            self._begin(lacking, rng)
         elif len(errors) >= self._options.crossings:
             self._columns = np.flatnonzero(sums)
             if self.holds is None:
                 self.holds, self._next = True, self._needed(self._forms[0].parameters)
         elif self._told > _PATIENCE * 4 * self._options.crossings + 64:
             self._give_up("designs came back repaired, so that no structure could be tested")
+
+    @property
+    def _room(self) -> int:
+        """Designs that probes of maxima may still take."""
+        if self._view.seconds is not None and self._view.seconds <= _HURRY:
+            return 0
+        return int(_SHARE * self._budget) - self._told
+
+    def _begin(self, lacking: list[int], rng: Rng) -> None:
+        assert self._entries is not None
+        known = self._view.space.concat(self._designs), np.concatenate([_quantities(s) for s in self._scores])
+        learner = Learner(self._entries, lacking, self._room, self._options.tolerance, known)
+        self._learning, self._chunk = learner.run(rng), len(self._designs)
+        self._probes = next(self._learning)
+
+    def _probe(self, count: int, rng: Rng) -> None:
+        """``count`` of the probes were told: once all are, what comes next."""
+        assert self._learning is not None
+        self._probes = self._probes.take(slice(count, None))
+        if len(self._probes):
+            return
+        told = self._view.space.concat(self._designs[self._chunk :])
+        values = np.concatenate([_quantities(s) for s in self._scores[self._chunk :]])
+        self._chunk = len(self._designs)
+        try:
+            self._probes = self._learning.send((told, values, rng))
+        except StopIteration as end:
+            self._learning = None
+            if isinstance(end.value, str):
+                self._give_up(f"{self._lacking}; {end.value}")
+                return
+            self._largest, self.holds, self._next = end.value, True, self._told
+            if len(self._columns):
+                self._learn(rng)
+            else:
+                self._solve(None, rng)
 
     @property
     def _spread(self) -> Array:
@@ -190,10 +249,14 @@ class LearnedChain:
             return
         self._next = self._needed(self._forms[0].parameters)
 
-    def _solve(self, found: Fit, rng: Rng) -> None:
+    def _solve(self, found: Fit | None, rng: Rng) -> None:
         """The learnt front, at most as many designs as the budget still allows."""
         assert self._entries is not None
         m = len(self._view.objectives)
+        if self._largest:
+            self._mixed(Mixed(found, self._columns, self._largest, m), rng)
+            return
+        assert found is not None
         self._fit = found
         self.note = (
             f"additive chain learnt from {self._told - self._options.held} designs, tested on {self._options.held}"
@@ -205,13 +268,23 @@ class LearnedChain:
         codes = self._entries.digits[states]
         self._queue = self._view.repair(self._entries.designs(codes))
 
+    def _mixed(self, mixed: Mixed, rng: Rng) -> None:
+        """As `_solve`, with objectives that are the largest of sums."""
+        assert self._entries is not None
+        names = ", ".join(self._view.objectives[c] for c in mixed.fits)
+        self._fit, self._columns = mixed, mixed.columns
+        self.note = f"chain learnt from {self._told} designs, {names} as the largest of sums; tested, not certified"
+        designs, values = mixed.front(self._view, self._entries, rng)
+        self._queue = self._view.repair(designs.take(thinned(values, max(self._budget - self._told, 1))))
+
     def _compare(self, designs: Designs, scores: Scores) -> None:
         """The front's designs, as far as told, against what was predicted; pgsam goes on after the last."""
         assert self._queue is not None and self._fit is not None and self._entries is not None
         state = self._entries.state(self._entries.codes(designs))
         off = np.abs(self._fit.predict(state) - _quantities(scores)[:, self._columns]) / self._spread[self._columns]
         self._queue = self._queue.take(slice(len(designs), None))
-        if off.max(initial=0.0) > _SLACK * self._options.tolerance:
+        wrong = off.max(axis=1, initial=0.0) > _SLACK * self._options.tolerance
+        if wrong.mean() > (_WRONG if self._largest else 0.0):
             self._give_up(f"a learnt chain failed on designs of its front (off by {off.max():.2g} sd)")
 
     # -- pgsam --------------------------------------------------------------------------------------------------------

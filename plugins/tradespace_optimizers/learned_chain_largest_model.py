@@ -1,0 +1,197 @@
+"""An objective that is the largest of several sums: what is probed of it, and the fit.
+
+Ours. One variable, say the device, tells the groups: an entry belongs to the sum of its option, which counts what its
+entries cost, and what they receive from neighbours of other groups (or send to them too). Only the largest sum is seen,
+so every group is learnt where it is the largest: first with all entries in it, then with a few of them elsewhere,
+as cheap there as the first step lets one guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import qr
+
+from tradespace_optimizers.learned_chain_model import Entries
+
+Array = NDArray[np.float64]
+States = NDArray[np.intp]
+Rng = np.random.Generator
+
+_SAFE = 0.35  # of the group's sum, that other groups are guessed to reach at most
+_POOL = 3  # designs per unknown, of which those to be priced are chosen
+_RANK = 1e-6  # of the largest pivot: below, a design tells nothing new
+_NOTHING = 1e-12  # of the largest weight: rounding
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Groups by variable ``v``: (S,) ``group`` of each state, and ``within`` (G, R): the states of each group."""
+
+    entries: Entries
+    v: int
+
+    @property
+    def count(self) -> int:
+        return self.entries.options[self.v]
+
+    @property
+    def group(self) -> States:
+        return self.entries.digits[:, self.v]
+
+    @property
+    def within(self) -> States:
+        return np.argsort(self.group, kind="stable").reshape(self.count, -1)
+
+    def columns(self, sends: bool) -> int:
+        """Unknowns of a group's sum."""
+        n, (groups, rest) = self.entries.n, self.within.shape
+        return int(n * rest + (n - 1) * (groups - 1) * (2 if sends else 1))
+
+    def features(self, k: int, state: States, sends: bool) -> Array:
+        """``(N, columns)``: which entries are in group ``k``, and how; what they receive, and send."""
+        mine, group = self.within[k], self.group[state]
+        own = state[..., None] == mine
+        others = np.delete(np.arange(self.count), k)
+        before = (group[:, 1:, None] == k) & (group[:, :-1, None] == others)
+        parts = [own, before]
+        if sends:
+            parts.append((group[:, :-1, None] == k) & (group[:, 1:, None] == others))
+        return np.concatenate([part.reshape(len(state), -1) for part in parts], axis=1).astype(np.float64)
+
+    def tables(self, k: int, weights: Array, sends: bool) -> tuple[Array, Array]:
+        """``(n, S)`` and ``(n - 1, S, S)`` of one group from its weights (columns,)."""
+        n, states = self.entries.n, self.entries.states
+        mine, others = self.within[k], np.delete(np.arange(self.count), k)
+        unary, pair = np.zeros((n, states)), np.zeros((n - 1, self.count, self.count))
+        end, each = n * len(mine), (n - 1) * len(others)
+        unary[:, mine] = weights[:end].reshape(n, -1)
+        pair[:, others, k] = weights[end : end + each].reshape(n - 1, -1)
+        if sends:
+            pair[:, k, others] = weights[end + each :].reshape(n - 1, -1)
+        return unary, pair[:, self.group[:, None], self.group[None, :]]
+
+
+@dataclass(frozen=True)
+class LargestFit:
+    """``unary`` (n, S, G) and ``pair`` (n - 1, S, S, G) of the groups of one objective."""
+
+    unary: Array
+    pair: Array
+
+    def predict(self, state: States) -> Array:
+        """``(N,)``."""
+        place = np.arange(state.shape[1])
+        sums = self.unary[place, state].sum(axis=1) + self.pair[place[:-1], state[:, :-1], state[:, 1:]].sum(axis=1)
+        return np.asarray(sums.max(axis=1))
+
+
+def alike(grouping: Grouping, k: int, rng: Rng) -> States:
+    """``(4, n)``: a crossing (`learned_chain_model.crossings`) of uniform designs that are all in group ``k``."""
+    n, mine = grouping.entries.n, grouping.within[k]
+    a, b = mine[rng.integers(0, len(mine), (2, n))]
+    cut = int(rng.integers(n // 3, n - n // 3))
+    b[cut] = a[cut]
+    right = np.arange(n) > cut
+    return np.stack([a, b, np.where(right, b, a), np.where(right, a, b)])
+
+
+def inside(grouping: Grouping, rng: Rng) -> tuple[States, States]:
+    """(states (N, n), group (N,)): for each group a random design in it, and all that differ from it in one entry."""
+    n, within = grouping.entries.n, grouping.within
+    rows = []
+    for mine in within:
+        base = rng.integers(0, len(mine), n)
+        changed = np.repeat(base[None], 1 + n * (len(mine) - 1), axis=0)
+        place = np.repeat(np.arange(n), len(mine) - 1)
+        step = np.tile(np.arange(1, len(mine)), n)
+        changed[1 + np.arange(len(place)), place] = (base[place] + step) % len(mine)
+        rows.append(mine[changed])
+    return np.concatenate(rows), np.repeat(np.arange(len(within)), [len(r) for r in rows])
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """(G, n) the dearest and the cheapest states in each group, and what they are guessed to cost."""
+
+    dear: States
+    cheap: States
+    most: Array
+    least: Array
+
+
+def _guessed(grouping: Grouping, state: States, owner: States, values: Array) -> _Guess:
+    """From `inside` alone: an entry's share of a sum is taken to be proportional to how much it can change."""
+    n, within = grouping.entries.n, grouping.within
+    found: list[tuple[Array, ...]] = []
+    for k, mine in enumerate(within):
+        rows = np.flatnonzero(owner == k)
+        weights = np.linalg.lstsq(grouping.features(k, state[rows], False)[:, : n * len(mine)], values[rows])[0]
+        cost = weights.reshape(n, len(mine))
+        low, high = cost.min(axis=1), cost.max(axis=1)
+        total, span = low.sum(), high - low
+        share = span / span.sum() if span.sum() > 0 else np.full(n, 1.0 / n)
+        found.append((mine[cost.argmax(axis=1)], mine[cost.argmin(axis=1)], total * share + span, total * share))
+    dear, cheap, most, least = (np.stack(part) for part in zip(*found, strict=True))
+    return _Guess(dear.astype(np.intp), cheap.astype(np.intp), most, least)
+
+
+def leaving(
+    grouping: Grouping, state: States, owner: States, values: Array, sends: bool, rng: Rng
+) -> tuple[States, States]:
+    """(states (N, n), group (N,)): designs in which a group is guessed to stay the largest though entries leave it,
+    such that with the rows ``state`` of ``owner`` they determine its sums."""
+    guess = _guessed(grouping, state, owner, values)
+    rows, owners = [], []
+    for k in range(grouping.count):
+        pool = _pool(grouping, guess, k, sends, rng)
+        known = grouping.features(k, state[owner == k], sends)
+        chosen = pool[_independent(known, grouping.features(k, pool, sends))]
+        rows.append(chosen)
+        owners.append(np.full(len(chosen), k))
+    return np.concatenate(rows), np.concatenate(owners)
+
+
+def _pool(grouping: Grouping, guess: _Guess, k: int, sends: bool, rng: Rng) -> States:
+    n, count = grouping.entries.n, grouping.count
+    others = np.delete(np.arange(count), k)
+    place, alone = (each.ravel() for each in np.meshgrid(np.arange(n), others, indexing="ij"))
+    groups = np.full((len(place), n), k)
+    groups[np.arange(len(place)), place] = alone
+    pairs = groups.copy()
+    pairs[np.arange(len(place)), np.minimum(place + 1, n - 1)] = rng.permutation(alone)
+    many = np.full((_POOL * grouping.columns(sends), n), k)
+    share = np.exp(rng.uniform(np.log(1.0 / n), np.log(0.5), (len(many), 1)))
+    many = np.where(rng.random(many.shape) < share, others[rng.integers(0, len(others), many.shape)], many)
+    groups = np.concatenate([groups, pairs, many])
+    entry = np.arange(n)
+    dear = guess.most[k][None] * (groups == k)
+    elsewhere = np.stack([(guess.least[j] * (groups == j)).sum(axis=1) for j in others], axis=1).max(axis=1)
+    safe = elsewhere <= _SAFE * dear.sum(axis=1)
+    groups = groups[safe]
+    return np.asarray(np.where(groups == k, guess.dear[k], guess.cheap[groups, entry]), np.intp)
+
+
+def _independent(known: Array, pool: Array) -> States:
+    """Rows of ``pool`` that say what ``known`` rows do not, most telling first."""
+    _, s, basis = np.linalg.svd(known, full_matrices=False)
+    basis = basis[s > _RANK * max(s[0], 1.0)]
+    rest = pool - (pool @ basis.T) @ basis
+    _, r, order = qr(rest.T, mode="economic", pivoting=True)
+    pivots = np.abs(np.diag(r))
+    return np.asarray(order[: int((pivots > _RANK * max(pivots.max(initial=0.0), 1.0)).sum())], np.intp)
+
+
+def fit_largest(grouping: Grouping, state: States, owner: States, values: Array, sends: bool) -> LargestFit:
+    """Least squares on the rows of each group; what no row tells of is 0. values (N,)."""
+    unary, pair = [], []
+    for k in range(grouping.count):
+        rows = np.flatnonzero(owner == k)
+        weights = np.asarray(np.linalg.lstsq(grouping.features(k, state[rows], sends), values[rows])[0], np.float64)
+        weights[np.abs(weights) < _NOTHING * np.abs(weights).max()] = 0.0
+        u, p = grouping.tables(k, weights, sends)
+        unary.append(u)
+        pair.append(p)
+    return LargestFit(np.stack(unary, axis=-1), np.stack(pair, axis=-1))
