@@ -7,15 +7,18 @@ number of weights. Medians with quartile ranges; the load of the system is print
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import time
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tradespace.kernels import ISAS, Timing, run_tasks, time_kernel, usable_cpus
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.kernel_runs import THREADS, Options, by_threads, run, seconds_of
+
+from tradespace.kernels import run_tasks, time_kernel
 from tradespace.kernels.blocks import BY_FORMAT
 from tradespace.kernels.decoder import Add, Attention, RMSNorm, Rope, SiluMul
 from tradespace.kernels.dense import Gemm, GemmInt8, Gemv, GemvBF16, GemvFP16, GemvInt8
@@ -26,32 +29,25 @@ ROWS, COLUMNS = 8192, 4096  # 134 MB in fp32, 19 MB in Q4_0
 SMALL = (1024, 1024)  # stays in the caches
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--isa", choices=ISAS, default="native")
-    parser.add_argument("--repetitions", type=int, default=15)
-    options = parser.parse_args()
+def measure(options: Options) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    threads = (1, len(usable_cpus()) or 1)
-    roof = {n: _roof(n, rng) for n in threads}
-    rows = [row for kernel, inputs in _cases(options.isa, rng) for row in _rows(kernel, inputs, threads, roof, options)]
-    peer = _numpy(rng)
-    document = {"load": os.getloadavg(), "isa": options.isa, "roof": roof, "numpy_gemv_fp32": peer, "rows": rows}
-    if options.json:
-        print(json.dumps(document))
-        return 0
-    print(f"load {document['load']}, isa {options.isa}; numpy fp32 gemv {peer / 1e9:.1f} G weights/s on one thread")
-    for n, (peak, bandwidth) in roof.items():
-        print(f"{n} thread(s): peak fp32 {peak / 1e9:.0f} GFLOP/s, read {bandwidth / 1e9:.1f} GB/s")
-    print(f"{'kernel':14s}{'data':>9s} thr {'GB/s':>7s}{'GFLOP/s':>9s}{'spread':>8s}{'of roof':>9s}{'x numpy':>9s}")
-    for row in rows:
+    roof = {n: _roof(n, rng) for n in THREADS}
+    rows = [row for kernel, inputs in _cases(options.isa, rng) for row in _rows(kernel, inputs, roof, options)]
+    return {"roof": roof, "numpy_gemv_fp32": _numpy(rng), "rows": rows}
+
+
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    peer = document["numpy_gemv_fp32"]
+    yield f"numpy fp32 gemv {peer / 1e9:.1f} G weights/s on one thread"
+    for n, (peak, bandwidth) in document["roof"].items():
+        yield f"{n} thread(s): peak fp32 {peak / 1e9:.0f} GFLOP/s, read {bandwidth / 1e9:.1f} GB/s"
+    yield f"{'kernel':14s}{'data':>9s} thr {'GB/s':>7s}{'GFLOP/s':>9s}{'spread':>8s}{'of roof':>9s}{'x numpy':>9s}"
+    for row in document["rows"]:
         ratio = f"{row['weights_per_s'] / peer:9.2f}" if row["weights_per_s"] and row["threads"] == 1 else ""
-        print(
+        yield (
             f"{row['kernel']:14s}{row['bytes'] / 1e6:6.1f} MB {row['threads']:3d} {row['bandwidth'] / 1e9:7.1f}"
             f"{row['flops'] / 1e9:9.1f}{row['spread']:8.1%}{row['roofline']:9.2f}{ratio}"
         )
-    return 0
 
 
 def _cases(isa: str, rng: np.random.Generator) -> list[tuple[Any, Any]]:
@@ -68,10 +64,9 @@ def _cases(isa: str, rng: np.random.Generator) -> list[tuple[Any, Any]]:
     return cases
 
 
-def _rows(kernel: Any, inputs: Any, threads: tuple[int, ...], roof: Any, options: Any) -> list[dict[str, Any]]:
+def _rows(kernel: Any, inputs: Any, roof: Any, options: Options) -> list[dict[str, Any]]:
     found = []
-    for n in dict.fromkeys(threads):
-        timing: Timing = time_kernel(kernel, inputs, threads=n, repetitions=options.repetitions)
+    for n, timing in by_threads(kernel, inputs, options).items():
         weights = timing.work.flop / 2 if kernel.name.startswith("gemv") else 0.0
         found.append(
             {
@@ -93,13 +88,8 @@ def _roof(threads: int, rng: np.random.Generator) -> tuple[float, float]:
 def _numpy(rng: np.random.Generator) -> float:
     """Weights a second of numpy's fp32 matrix-vector product."""
     w, x = rng.random((ROWS, COLUMNS), np.float32), rng.random(COLUMNS, np.float32)
-    seconds = []
-    for _ in range(9):
-        begin = time.perf_counter()
-        w @ x
-        seconds.append(time.perf_counter() - begin)
-    return w.size / float(np.median(seconds))
+    return w.size / seconds_of(lambda: w @ x, 9)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(str(__doc__), measure, lines, repetitions=15))

@@ -6,54 +6,49 @@ clock, so that a busy machine disturbs little. ``--isa avx2`` or ``scalar`` comp
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import time
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tradespace.kernels import ISAS, run_tasks
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.kernel_runs import Options, fastest, run, seconds_of
+
 from tradespace.kernels.contract import disagreement
 from tradespace_accelerators.cross_he_kernel import NTTButterflies, NTTBytes
 
 SETS = {"A": (128, 32, 4), "B": (128, 64, 8), "C": (128, 128, 16)}
-RUNS = 12
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--isa", choices=ISAS, default="native")
-    options = parser.parse_args()
+def measure(options: Options) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
     for name, (r, c, limbs) in SETS.items():
         for kind in (NTTBytes, NTTButterflies):
             kernel = kind(r, c, limbs, isa=options.isa)
             inputs = kernel.inputs(3 * r * c * limbs * 4, rng)
-            seconds = float(run_tasks(kernel.tasks(inputs), repeat=RUNS, clock="processor").sum(axis=1)[2:].min())
-            begin = time.perf_counter()
-            kernel.reference(inputs)
-            reference = time.perf_counter() - begin
+            seconds = fastest(kernel, inputs, options)
+            reference = seconds_of(functools.partial(kernel.reference, inputs))
             count, work = len(inputs["x"]), kernel.work(inputs)
             rows.append(
                 {"set": name, "kernel": kernel.name, "transforms_per_s": count / seconds, "flops": work.flop / seconds,
                  "numpy_transforms_per_s": count / reference, "disagreement": disagreement(kernel, inputs)}
             )  # fmt: skip
-    document: dict[str, Any] = {"load": os.getloadavg(), "isa": options.isa, "rows": rows}
-    if options.json:
-        print(json.dumps(document))
-        return 0
-    print(f"load {document['load']}, isa {options.isa}; a transform is one limb")
-    for row in rows:
-        print(
+    return {"rows": rows}
+
+
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    yield "a transform is one limb"
+    for row in document["rows"]:
+        yield (
             f"set {row['set']} {row['kernel']:16s}{row['transforms_per_s']:12,.0f} /s {row['flops'] / 1e9:8.1f} Gop/s"
             f"   numpy {row['numpy_transforms_per_s']:8,.0f} /s   disagreement {row['disagreement']:g}"
         )
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(str(__doc__), measure, lines, repetitions=10))

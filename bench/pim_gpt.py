@@ -8,16 +8,18 @@ printed, as it decides what they are worth.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tradespace.kernels import ISAS, run_tasks, time_kernel, usable_cpus
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.kernel_runs import THREADS, Options, run, seconds_of
+
+from tradespace.kernels import run_tasks, time_kernel
 from tradespace.kernels.dense import GemvBF16
 from tradespace.kernels.probes import Read
 from tradespace.kernels.timing import median_and_spread
@@ -28,48 +30,38 @@ SHAPES = ((3072, 768), (8192, 4096))
 ROWS, WIDTH = 384, 512  # GPT-3 XL: heads x layers, context
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--isa", choices=ISAS, default="native")
-    parser.add_argument("--repetitions", type=int, default=25)
-    options = parser.parse_args()
-    rng, threads = np.random.default_rng(0), sorted({1, len(usable_cpus()) or 1})
-    read = {n: time_kernel(Read(), Read().inputs(16_000_000, rng), threads=n).bandwidth for n in threads}
-    products = [row for shape in SHAPES for row in _products(shape, threads, options, rng)]
+def measure(options: Options) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    read = {n: time_kernel(Read(), Read().inputs(16_000_000, rng), threads=n).bandwidth for n in THREADS}
+    products = [row for shape in SHAPES for row in _products(shape, options, rng)]
     functions = [_function(kind(isa=options.isa), options.repetitions, rng) for kind in _FUNCTIONS]
-    document = {"load": os.getloadavg(), "isa": options.isa, "read": read, "products": products, "functions": functions}
-    if options.json:
-        print(json.dumps(document))
-        return 0
-    print(
-        f"load {document['load']}, isa {options.isa}; read "
-        + ", ".join(f"{n}: {r / 1e9:.1f} GB/s" for n, r in read.items())
-    )
-    print(f"{'kernel':18s}{'shape':>12s} thr{'us':>9s}{'spread':>8s}{'GB/s':>8s}{'of read':>9s}{'x numpy':>9s}")
-    for row in products:
+    return {"read": read, "products": products, "functions": functions}
+
+
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    read = document["read"]
+    yield "read " + ", ".join(f"{n}: {r / 1e9:.1f} GB/s" for n, r in read.items())
+    yield f"{'kernel':18s}{'shape':>12s} thr{'us':>9s}{'spread':>8s}{'GB/s':>8s}{'of read':>9s}{'x numpy':>9s}"
+    for row in document["products"]:
         ratio = f"{row['numpy'] / row['seconds']:9.2f}" if row["threads"] == 1 else ""
-        print(
+        yield (
             f"{row['kernel']:18s}{row['shape']:>12s}{row['threads']:4d}{row['seconds'] * 1e6:9.1f}{row['spread']:8.1%}"
             f"{row['bandwidth'] / 1e9:8.1f}{row['bandwidth'] / read[row['threads']]:9.2f}{ratio}"
         )
-    for row in functions:
-        print(f"{row['kernel']:22s}{row['elements'] / 1e9:8.2f} G elements/s, numpy fp32 {row['numpy'] / 1e9:.2f}")
-    return 0
+    for row in document["functions"]:
+        yield f"{row['kernel']:22s}{row['elements'] / 1e9:8.2f} G elements/s, numpy fp32 {row['numpy'] / 1e9:.2f}"
 
 
 _FUNCTIONS = (CompanionSoftmax, CompanionLayerNorm, CompanionGELU)
 
 
-def _products(
-    shape: tuple[int, int], threads: list[int], options: Any, rng: np.random.Generator
-) -> list[dict[str, Any]]:
+def _products(shape: tuple[int, int], options: Options, rng: np.random.Generator) -> list[dict[str, Any]]:
     weights, x = rng.standard_normal(shape, dtype=np.float32), rng.standard_normal(shape[1], dtype=np.float32)
-    peer = _timed(lambda: weights @ x, options.repetitions)
+    peer = seconds_of(lambda: weights @ x, options.repetitions + 1)
     banks, rows = BankGemv(isa=options.isa), GemvBF16(isa=options.isa)
     out = []
     for kernel, inputs in ((banks, banks.shaped(*shape, rng)), (rows, rows.shaped(*shape, 1, rng))):
-        for n in threads:
+        for n in THREADS:
             runs = run_tasks(kernel.tasks(inputs), threads=n, repeat=options.repetitions + 2, clock="processor")
             seconds, spread = median_and_spread(runs.sum(axis=1)[2:])
             moved = kernel.work(inputs).bytes
@@ -83,7 +75,7 @@ def _products(
 def _function(kernel: Any, repetitions: int, rng: np.random.Generator) -> dict[str, Any]:
     inputs = kernel.shaped(ROWS, WIDTH, rng)
     ours = time_kernel(kernel, inputs, repetitions=repetitions).median
-    peer = _timed(lambda: _numpy(kernel.form, inputs["x"]), repetitions)
+    peer = seconds_of(lambda: _numpy(kernel.form, inputs["x"]), repetitions + 1)
     size = inputs["x"].size
     return {"kernel": kernel.name, "elements": size / ours, "numpy": size / peer}
 
@@ -99,15 +91,5 @@ def _numpy(form: str, x: Any) -> Any:
         return x / (1 + np.exp(np.float32(-1.5957691) * (x + np.float32(0.044715) * x * x * x)))
 
 
-def _timed(work: Callable[[], Any], repetitions: int) -> float:
-    work()
-    seconds = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(str(__doc__), measure, lines, repetitions=25))

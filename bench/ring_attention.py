@@ -5,13 +5,16 @@ Medians with quartile ranges; the load of the system is printed, as it decides w
 
 from __future__ import annotations
 
-import os
-import statistics
-import time
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.kernel_runs import Options, run, seconds_of
 
 from tradespace.kernels import time_kernel
 from tradespace.kernels.contract import disagreement
@@ -20,29 +23,27 @@ from tradespace_training.tokenring_kernel import RingAttention
 QUERIES, KEYS, HEAD, RANKS = 64, 6000, 128, 4  # keys and head as in TokenRing's README
 
 
-def main() -> int:
-    kernel = RingAttention()
+def measure(options: Options) -> dict[str, Any]:
+    kernel = RingAttention(isa=options.isa)
     inputs = kernel.shaped(QUERIES, KEYS, HEAD, RANKS, np.random.default_rng(0))
     whole = {**inputs, **{key: inputs[key].reshape(1, -1, HEAD) for key in ("k", "v")}}
     flop = kernel.work(inputs).flop
-    ranks, one = (time_kernel(kernel, case, threads=1, repetitions=9) for case in (inputs, whole))
-    peer = median_of(lambda: kernel.reference(inputs))
-    wrong, extra = disagreement(kernel, inputs), ranks.median / one.median - 1
-    print(f"load {os.getloadavg()[0]:.1f}, {QUERIES} queries, {RANKS} x {KEYS} keys, disagreement {wrong:.1e}")
-    print(f"native, {RANKS} ranks: {flop / ranks.median / 1e9:.1f} GFLOP/s, spread {ranks.spread:.0%}")
-    print(f"merging costs {extra:+.1%} beside one rank; numpy (doubles): {flop / peer / 1e9:.1f} GFLOP/s")
-    return 0
+    ranks, one = (time_kernel(kernel, case, repetitions=options.repetitions) for case in (inputs, whole))
+    return {
+        "flops": flop / ranks.median,
+        "spread": ranks.spread,
+        "merging": ranks.median / one.median - 1,
+        "numpy_flops": flop / seconds_of(lambda: kernel.reference(inputs), 5),
+        "disagreement": disagreement(kernel, inputs),
+    }
 
 
-def median_of(action: Callable[[], Any], repetitions: int = 5) -> float:
-    """Seconds."""
-    seconds = []
-    for _ in range(repetitions):
-        begin = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    yield f"{QUERIES} queries, {RANKS} x {KEYS} keys, disagreement {document['disagreement']:.1e}"
+    yield f"native, {RANKS} ranks: {document['flops'] / 1e9:.1f} GFLOP/s, spread {document['spread']:.0%}"
+    merging, peer = document["merging"], document["numpy_flops"]
+    yield f"merging costs {merging:+.1%} beside one rank; numpy (doubles): {peer / 1e9:.1f} GFLOP/s"
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(str(__doc__), measure, lines))
