@@ -22,6 +22,7 @@ from tradespace_optimizers.supports import Supports
 
 Array = NDArray[np.float64]
 _BUDGET = 500
+_FIRST, _SHARE = 10, 0.25  # quasi-random designs first: SMAC's defaults, so many a number, at most this of the budget
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class SMAC:
         self.supports.check("smac", view.space, len(view.objectives))
         self._space, self._objectives, self.batch = view.space, view.objectives, max(1, options.rows)
         self._budget = view.evaluations or _BUDGET
+        self._first = int(min(_FIRST * view.space.width, _SHARE * self._budget))
         self._codes: Array = np.empty((0, view.space.width))
         self._costs: Array = np.empty((0, len(view.objectives)))
         self._worst: Array = np.full(len(view.objectives), -np.inf)
@@ -54,18 +56,20 @@ class SMAC:
         names = [f"x{i}" for i in range(self._space.width)]
         with tempfile.TemporaryDirectory() as folder:
             space = _config_space(self._space, names, int(rng.integers(0, 2**31)))
-            smac = self._facade(space, folder, int(rng.integers(0, 2**31)))
-            for row, cost in zip(self._codes, self._costs, strict=True):
-                values = dict(zip(names, _values(self._space, row), strict=True))
+            values = [dict(zip(names, _values(self._space, row), strict=True)) for row in self._codes]
+            configs = [Configuration(space, values=one) for one in values]
+            smac = self._facade(space, folder, int(rng.integers(0, 2**31)), configs[:1])
+            for config, cost in zip(configs, self._costs, strict=True):
                 told = float(cost[0]) if len(cost) == 1 else [float(c) for c in cost]
-                smac.tell(TrialInfo(config=Configuration(space, values=values), seed=0), TrialValue(cost=told))
+                smac.tell(TrialInfo(config=config, seed=0), TrialValue(cost=told), save=False)
             asked = list(_asked(smac, min(n, self.batch)))
         designs = self._space.unflatten(
             np.asarray([[float(one[k]) for k in names] for one in asked]).reshape(-1, len(names))
         )
         return self._space.concat([designs, self._space.sample(min(n, self.batch) - len(asked), rng)])
 
-    def _facade(self, space: Any, folder: str, seed: int) -> Any:
+    def _facade(self, space: Any, folder: str, seed: int, known: list[Any]) -> Any:
+        """``known``: a told configuration, if any: SMAC warns of an initial design that is empty."""
         from smac import HyperparameterOptimizationFacade as Facade
         from smac import Scenario
         from smac.multi_objective.parego import ParEGO
@@ -83,6 +87,10 @@ class SMAC:
             scenario,
             target_function=_never,
             intensifier=Facade.get_intensifier(scenario, max_config_calls=1),
+            # what is told counts: left to itself every new SMAC begins with an initial design of its own seed
+            initial_design=Facade.get_initial_design(
+                scenario, n_configs=max(self._first - len(self._codes), 0), additional_configs=known
+            ),
             multi_objective_algorithm=ParEGO(scenario) if len(goals) > 1 else None,
             overwrite=True,
             logging_level=False,

@@ -169,6 +169,14 @@ def test_the_kit_passes_where_the_extra_is_installed(name: str) -> None:
     assert report.passed, report
 
 
+def test_smac_models_what_it_was_told_once_the_first_quarter_is_over() -> None:
+    """Each batch builds SMAC anew, with an initial design of its own seed: were that not counted, all were random."""
+    available("smac")
+    found = search(Bowl(), ["f"], optimizer="smac", evaluations=64)
+    blind = search(Bowl(), ["f"], optimizer="random", evaluations=640)
+    assert found.minimised.min() < blind.minimised.min()
+
+
 SCRIPT = """
 import sys
 from tradespace.search.api import search
