@@ -4,7 +4,7 @@ Ours; the probes and the fit are in `learned_chain_largest_model`. In turn, each
 
 1. For each variable, whether prices are sums while all entries take one of its options: of one option, then of all.
 2. With all entries in one group, one entry after another changes what else it can.
-3. Entries leave for other groups, as few as leave the group the largest.
+3. Entries leave for other groups, as few as leave the group the largest; where the fit says it was not, others do.
 4. Designs of all kinds, held out, test the result: what is said is tested on samples, never certified.
 """
 
@@ -33,6 +33,8 @@ Rng = np.random.Generator
 Told = tuple[Designs, Array, Rng]
 
 _HELD = 4  # crossings
+_SAFE = (0.35, 0.7)  # of a group's sum, that others are predicted to reach at most: by the first guess, and by fits
+_ROUNDS = 3
 _RIGHT = 0.8  # of the held-out designs: a pair of groups that no probe could show may be wrong
 _MOST = 2500  # unknowns
 _RESOLUTION, _SECONDS = 0.001, 5.0  # of branch and bound
@@ -64,22 +66,46 @@ class Learner:
         grouping, rng = yield from self._grouping(rng)
         if grouping is None:
             return "nor the largest of sums"
-        state, owner = largest.inside(grouping, rng)
-        state, values, rng = yield from self._priced(state)
+        inside, owner = largest.inside(grouping, rng)
+        inside, values, rng = yield from self._priced(inside)
         for sends in (False, True):
             if _needed(grouping, sends, len(self.entries.options)) > self.room:
                 return "the largest of sums that the budget is too small to learn"
-            more, owners = largest.leaving(grouping, state, owner, values[:, self.lacking[0]], sends, rng)
-            held = self._states(crossings(self.entries, _HELD, rng))
-            told, prices, rng = yield from self._priced(np.concatenate([more, held]))
-            if not np.array_equal(told[: len(more)], more):
-                return "designs came back repaired"
-            state, owner = np.concatenate([state, more]), np.concatenate([owner, owners])
-            values = np.concatenate([values, prices[: len(more)]])
-            fits = {c: largest.fit_largest(grouping, state, owner, values[:, c], sends) for c in self.lacking}
-            if all(self._holds(fits[c], c, told[len(more) :], prices[len(more) :]) for c in self.lacking):
+            fits, rng = yield from self._fits(grouping, inside, owner, values, sends, rng)
+            held, true, rng = yield from self._priced(self._states(crossings(self.entries, _HELD, rng)))
+            if fits and all(self._holds(fits[c], c, held, true) for c in self.lacking):
                 return fits
         return "no largest of sums predicts held-out designs"
+
+    def _fits(
+        self, grouping: Grouping, state: States, owner: States, values: Array, sends: bool, rng: Rng
+    ) -> Generator[Designs, Told, tuple[dict[int, LargestFit], Rng]]:
+        """Step 3; nothing where designs came back repaired."""
+        fits: dict[int, LargestFit] = {}
+        guesses = {c: largest.guessed(grouping, state, owner, values[:, c]) for c in self.lacking}
+        first = self.lacking[0]
+        for turn in range(_ROUNDS):
+            guess, safe = (fits[first], _SAFE[1]) if fits else (guesses[first], _SAFE[0])
+            more, owners = largest.leaving(grouping, state, owner, guess, safe, sends, rng)
+            if not len(more):
+                break
+            told, prices, rng = yield from self._priced(more)
+            if not np.array_equal(told, more):
+                return {}, rng
+            state, owner = np.concatenate([state, more]), np.concatenate([owner, owners])
+            values = np.concatenate([values, prices])
+            for _ in range(_ROUNDS):
+                fits = {
+                    c: largest.fit_largest(grouping, state, owner, values[:, c], guesses[c], sends)
+                    for c in self.lacking
+                }
+                keep = largest.largest_there(fits[first], state, owner, values[:, first])
+                state, owner, values = state[keep], owner[keep], values[keep]
+                if keep.all():
+                    break
+            if keep.all() and not turn:
+                break
+        return fits, rng
 
     def _holds(self, fit: LargestFit, c: int, state: States, values: Array) -> bool:
         designs, before = self.known

@@ -20,7 +20,8 @@ Array = NDArray[np.float64]
 States = NDArray[np.intp]
 Rng = np.random.Generator
 
-_SAFE = 0.35  # of the group's sum, that other groups are guessed to reach at most
+_MOSTLY = 0.7  # share of a test's entries that are alike
+_REACHED = 1.0 - 1e-6  # of a price: another group that is predicted so high may be the largest
 _POOL = 3  # designs per unknown, of which those to be priced are chosen
 _RANK = 1e-6  # of the largest pivot: below, a design tells nothing new
 _NOTHING = 1e-12  # of the largest weight: rounding
@@ -81,17 +82,23 @@ class LargestFit:
     unary: Array
     pair: Array
 
+    def sums(self, state: States) -> Array:
+        """``(N, G)``."""
+        place = np.arange(state.shape[1])
+        own = self.unary[place, state].sum(axis=1)
+        return np.asarray(own + self.pair[place[:-1], state[:, :-1], state[:, 1:]].sum(axis=1))
+
     def predict(self, state: States) -> Array:
         """``(N,)``."""
-        place = np.arange(state.shape[1])
-        sums = self.unary[place, state].sum(axis=1) + self.pair[place[:-1], state[:, :-1], state[:, 1:]].sum(axis=1)
-        return np.asarray(sums.max(axis=1))
+        return np.asarray(self.sums(state).max(axis=1))
 
 
 def alike(grouping: Grouping, k: int, rng: Rng) -> States:
-    """``(4, n)``: a crossing (`learned_chain_model.crossings`) of uniform designs that are all in group ``k``."""
+    """``(4, n)``: a crossing (`learned_chain_model.crossings`) of designs that are all in group ``k``, one mostly in
+    one state, the other in another, so that another variable that tells groups shows."""
     n, mine = grouping.entries.n, grouping.within[k]
-    a, b = mine[rng.integers(0, len(mine), (2, n))]
+    most = mine[rng.permutation(len(mine))[:2]][:, None] if len(mine) > 1 else mine[[0, 0]][:, None]
+    a, b = np.where(rng.random((2, n)) < _MOSTLY, most, mine[rng.integers(0, len(mine), (2, n))])
     cut = int(rng.integers(n // 3, n - n // 3))
     b[cut] = a[cut]
     right = np.arange(n) > cut
@@ -112,51 +119,41 @@ def inside(grouping: Grouping, rng: Rng) -> tuple[States, States]:
     return np.concatenate(rows), np.repeat(np.arange(len(within)), [len(r) for r in rows])
 
 
-@dataclass(frozen=True)
-class _Guess:
-    """(G, n) the dearest and the cheapest states in each group, and what they are guessed to cost."""
-
-    dear: States
-    cheap: States
-    most: Array
-    least: Array
-
-
-def _guessed(grouping: Grouping, state: States, owner: States, values: Array) -> _Guess:
+def guessed(grouping: Grouping, state: States, owner: States, values: Array) -> LargestFit:
     """From `inside` alone: an entry's share of a sum is taken to be proportional to how much it can change."""
     n, within = grouping.entries.n, grouping.within
-    found: list[tuple[Array, ...]] = []
+    unary = np.zeros((n, grouping.entries.states, grouping.count))
     for k, mine in enumerate(within):
         rows = np.flatnonzero(owner == k)
-        weights = np.linalg.lstsq(grouping.features(k, state[rows], False)[:, : n * len(mine)], values[rows])[0]
-        cost = weights.reshape(n, len(mine))
-        low, high = cost.min(axis=1), cost.max(axis=1)
-        total, span = low.sum(), high - low
+        own = grouping.features(k, state[rows], False)[:, : n * len(mine)]
+        cost = np.linalg.lstsq(own, values[rows])[0].reshape(n, len(mine))
+        low, span = cost.min(axis=1), np.ptp(cost, axis=1)
         share = span / span.sum() if span.sum() > 0 else np.full(n, 1.0 / n)
-        found.append((mine[cost.argmax(axis=1)], mine[cost.argmin(axis=1)], total * share + span, total * share))
-    dear, cheap, most, least = (np.stack(part) for part in zip(*found, strict=True))
-    return _Guess(dear.astype(np.intp), cheap.astype(np.intp), most, least)
+        unary[:, mine, k] = cost + (low.sum() * share - low)[:, None]
+    states = grouping.entries.states
+    return LargestFit(unary, np.zeros((n - 1, states, states, grouping.count)))
 
 
 def leaving(
-    grouping: Grouping, state: States, owner: States, values: Array, sends: bool, rng: Rng
+    grouping: Grouping, state: States, owner: States, guess: LargestFit, safe: float, sends: bool, rng: Rng
 ) -> tuple[States, States]:
-    """(states (N, n), group (N,)): designs in which a group is guessed to stay the largest though entries leave it,
-    such that with the rows ``state`` of ``owner`` they determine its sums."""
-    guess = _guessed(grouping, state, owner, values)
+    """(states (N, n), group (N,)): designs in which a group is guessed to stay the largest though entries leave it (all
+    others at most ``safe`` of it), such that with the rows ``state`` of ``owner`` they determine its sums."""
     rows, owners = [], []
     for k in range(grouping.count):
         pool = _pool(grouping, guess, k, sends, rng)
+        sums = guess.sums(pool)
+        pool = pool[np.delete(sums, k, axis=1).max(axis=1, initial=0.0) <= safe * sums[:, k]]
         known = grouping.features(k, state[owner == k], sends)
-        chosen = pool[_independent(known, grouping.features(k, pool, sends))]
+        chosen = pool[_independent(known, grouping.features(k, pool, sends))] if len(pool) else pool
         rows.append(chosen)
         owners.append(np.full(len(chosen), k))
     return np.concatenate(rows), np.concatenate(owners)
 
 
-def _pool(grouping: Grouping, guess: _Guess, k: int, sends: bool, rng: Rng) -> States:
-    n, count = grouping.entries.n, grouping.count
-    others = np.delete(np.arange(count), k)
+def _pool(grouping: Grouping, guess: LargestFit, k: int, sends: bool, rng: Rng) -> States:
+    """Designs in which entries are dear in group ``k``, or elsewhere and cheap: one, two neighbours, or more."""
+    n, others = grouping.entries.n, np.delete(np.arange(grouping.count), k)
     place, alone = (each.ravel() for each in np.meshgrid(np.arange(n), others, indexing="ij"))
     groups = np.full((len(place), n), k)
     groups[np.arange(len(place)), place] = alone
@@ -166,12 +163,10 @@ def _pool(grouping: Grouping, guess: _Guess, k: int, sends: bool, rng: Rng) -> S
     share = np.exp(rng.uniform(np.log(1.0 / n), np.log(0.5), (len(many), 1)))
     many = np.where(rng.random(many.shape) < share, others[rng.integers(0, len(others), many.shape)], many)
     groups = np.concatenate([groups, pairs, many])
-    entry = np.arange(n)
-    dear = guess.most[k][None] * (groups == k)
-    elsewhere = np.stack([(guess.least[j] * (groups == j)).sum(axis=1) for j in others], axis=1).max(axis=1)
-    safe = elsewhere <= _SAFE * dear.sum(axis=1)
-    groups = groups[safe]
-    return np.asarray(np.where(groups == k, guess.dear[k], guess.cheap[groups, entry]), np.intp)
+    own = [guess.unary[:, mine, j] for j, mine in enumerate(grouping.within)]
+    cheap = np.stack([mine[cost.argmin(axis=1)] for cost, mine in zip(own, grouping.within, strict=True)])
+    dear = grouping.within[k][own[k].argmax(axis=1)]
+    return np.asarray(np.where(groups == k, dear, cheap[groups, np.arange(n)]), np.intp)
 
 
 def _independent(known: Array, pool: Array) -> States:
@@ -184,14 +179,26 @@ def _independent(known: Array, pool: Array) -> States:
     return np.asarray(order[: int((pivots > _RANK * max(pivots.max(initial=0.0), 1.0)).sum())], np.intp)
 
 
-def fit_largest(grouping: Grouping, state: States, owner: States, values: Array, sends: bool) -> LargestFit:
-    """Least squares on the rows of each group; what no row tells of is 0. values (N,)."""
+def fit_largest(
+    grouping: Grouping, state: States, owner: States, values: Array, guess: LargestFit, sends: bool
+) -> LargestFit:
+    """Least squares on the rows of each group, as near to the guess as they allow. values (N,)."""
     unary, pair = [], []
-    for k in range(grouping.count):
+    for k, mine in enumerate(grouping.within):
         rows = np.flatnonzero(owner == k)
-        weights = np.asarray(np.linalg.lstsq(grouping.features(k, state[rows], sends), values[rows])[0], np.float64)
+        features = grouping.features(k, state[rows], sends)
+        weights = np.zeros(features.shape[1])
+        weights[: grouping.entries.n * len(mine)] = guess.unary[:, mine, k].ravel()
+        weights += np.linalg.lstsq(features, values[rows] - features @ weights)[0]
         weights[np.abs(weights) < _NOTHING * np.abs(weights).max()] = 0.0
         u, p = grouping.tables(k, weights, sends)
         unary.append(u)
         pair.append(p)
     return LargestFit(np.stack(unary, axis=-1), np.stack(pair, axis=-1))
+
+
+def largest_there(fit: LargestFit, state: States, owner: States, values: Array) -> NDArray[np.bool_]:
+    """(N,) rows in which no other group than the owner is predicted to reach the price."""
+    sums = fit.sums(state)
+    sums[np.arange(len(sums)), owner] = -np.inf
+    return np.asarray(sums.max(axis=1) < _REACHED * values)

@@ -60,12 +60,13 @@ def test_probes_keep_their_group_the_largest_and_determine_its_sum() -> None:
     inside, owner = model.inside(grouping, rng(0, 0, "probe"))
     assert len(inside) == 3 * (16 * 2 + 1)
     values = _latency(chain, entries, inside)
-    leaving, owners = model.leaving(grouping, inside, owner, values, False, rng(1, 0, "probe"))
+    guess = model.guessed(grouping, inside, owner, values)
+    leaving, owners = model.leaving(grouping, inside, owner, guess, 0.35, False, rng(1, 0, "probe"))
     assert len(leaving) <= 3 * grouping.columns(False) - len(inside)  # no more than there are unknowns
     busiest = _busy(chain, entries.designs(entries.digits[leaving])).argmax(axis=1)
     assert (busiest == owners).mean() > 0.98
     both = np.concatenate([inside, leaving]), np.concatenate([owner, owners])
-    fit = model.fit_largest(grouping, *both, _latency(chain, entries, both[0]), False)
+    fit = model.fit_largest(grouping, *both, _latency(chain, entries, both[0]), guess, False)
     fresh = chain.space.sample(500, rng(2, 0, "probe"))
     true = np.asarray(chain.price(fresh)["latency"])
     right = np.isclose(fit.predict(entries.state(entries.codes(fresh))), true, rtol=1e-9)
