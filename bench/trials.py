@@ -1,6 +1,6 @@
 """Records runs of optimizers that take minutes, or need packages beyond the locked ones, for the arena's page.
 
-    python -m bench.trials nevergrad smac optuna_gp [--seeds 5] [--evaluations 500] [--seconds 60]
+    python -m bench.trials nevergrad smac optuna_gp [--seeds 5] [--evaluations 500] [--seconds 60] [--on INSTANCE ...]
 
 Each run is one line of studies/optimizers/trials.jsonl with its front; what is there is not run again. A run ends
 after the batch in which it has used ``--seconds`` of processor time: its line says how many designs were priced.
@@ -60,12 +60,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=TRIAL_SEEDS)
     parser.add_argument("--evaluations", type=int, default=TRIAL_EVALUATIONS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--on", nargs="+", choices=TRIALS, default=TRIALS)
     parser.add_argument("--out", type=Path, default=ROOT / "studies" / "optimizers" / "trials.jsonl")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     lines = arguments.out.read_text(encoding="utf-8").splitlines() if arguments.out.exists() else []
     known = {(r["instance"], r["optimizer"], r["evaluations"], r["seed"]) for r in map(json.loads, lines)}
-    instances = all_instances(lambda name: name in TRIALS).instances
+    instances = all_instances(lambda name: name in arguments.on).instances
     for seed in range(arguments.seeds):
         for name in arguments.names:
             for instance in instances.values():

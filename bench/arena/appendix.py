@@ -100,12 +100,11 @@ def _told(runs: list[Mapping[str, Any]]) -> str:
         " bench.trials` (trials.jsonl holds their fronts); medians over seeds. Optuna's TPE and NSGA-II, used as their"
         " documentation shows, stand in the table of 500 evaluations."
     )
-    short = sum(run["priced"] < run["evaluations"] for run in runs)
+    short = [run["limit"] for run in runs if run["priced"] < run["evaluations"]]
     if not short:
         return text
     return text + (
-        f" {short} of {len(runs)} runs priced fewer designs than were asked for: a run ends after the batch in which it"
-        f" has used {max(run['limit'] for run in runs):g} s of a core, and its score is that of what it priced by then."
-        " So these scores tell what is found in that time, not what more designs would give; runs of `auto` with as few"
-        " designs stand beside them."
+        f" {len(short)} of {len(runs)} runs priced fewer designs than were asked for: a run ends after the batch in"
+        f" which it has used {max(short):g} s of a core, and its score is that of what it priced by then. So these"
+        " scores tell what is found in that time, not what more designs would give; `random` with as few stands beside."
     )
