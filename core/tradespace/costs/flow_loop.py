@@ -59,6 +59,39 @@ def _curve(negative, positive, reject, f0, f1, first, last):  # type: ignore[no-
     return f0[low] + part * (f0[high] - f0[low]), f1[low] + part * (f1[high] - f1[low])
 
 
+@njit_plain
+def _kills(i, judge, negative, positive, ratio, skill, f0, f1, span):  # type: ignore[no-untyped-def]
+    """(F0, F1): the shares of negatives and of positives that the classifier of node ``i`` rejects at ``ratio``."""
+    reject = 1.0 - 1.0 / ratio
+    if judge[i] == GAUSSIAN:
+        return _gaussian(negative, positive, reject, skill[i, 0], skill[i, 1])
+    if judge[i] == POINT:
+        return skill[i, 0], skill[i, 1]
+    return _curve(negative, positive, reject, f0, f1, span[i, 0], span[i, 1])
+
+
+@njit_plain
+def _born(rate, relevant, overall, whole):  # type: ignore[no-untyped-def]
+    """(negatives, positives) a second of a source; negative ``relevant``: one in ``overall``."""
+    positive = rate * relevant if relevant >= 0.0 else rate / overall
+    return _cut(rate - positive, whole), _cut(positive, whole)
+
+
+@njit_plain
+def _arrived(negative, positive, size, streams, fragments, whole):  # type: ignore[no-untyped-def]
+    """(negatives, positives, B of a message) at a stage, from what its inputs sent."""
+    if streams:
+        return negative, positive, size / (positive + negative) if positive + negative > 0.0 else 0.0
+    return _cut(negative / fragments, whole), _cut(positive / fragments, whole), size
+
+
+@njit_plain
+def _chained(ratio, parent, product):  # type: ignore[no-untyped-def]
+    """The product of ratios (n,) from each node on; parents stand behind."""
+    for i in range(len(parent) - 1, -1, -1):
+        product[i] = ratio[i] * (product[parent[i]] if parent[i] >= 0 else 1.0)
+
+
 @njit
 def price_flow(  # type: ignore[no-untyped-def]
     parent, fragments, streams, weight, born, own, reduction, kept, work, judge, skill, span, f0, f1,
@@ -88,22 +121,13 @@ def price_flow(  # type: ignore[no-untyped-def]
         size[:], negative[:], positive[:], fast[:], delay[:] = 0.0, 0.0, 0.0, 0.0, 0.0
         op_power, link_power, units, links = 0.0, 0.0, 0.0, 0.0
         kill_negative, kill_positive = 0.0, 0.0
-        for i in range(n - 1, -1, -1):
-            # the product of ratios from each node on, kept in `fast` until the node is visited
-            fast[i] = ratio[d, i] * (fast[parent[i]] if parent[i] >= 0 else 1.0)
+        _chained(ratio[d], parent, fast)  # kept there until a node is visited
         for i in range(n):
-            overall = fast[i]
             if born[i] > 0.0:
+                bad, good = _born(born[i], relevant, fast[i], whole)
                 message = own[i] * (1.0 - reduction[i] * smart[d, i])
-                good = born[i] * relevant if relevant >= 0.0 else born[i] / overall
-                bad = _cut(born[i] - good, whole)
-                good = _cut(good, whole)
             else:
-                good, bad, message = positive[i], negative[i], size[i]
-                if streams[i]:
-                    message = message / (good + bad) if good + bad > 0.0 else 0.0
-                else:
-                    good, bad = _cut(good / fragments[i], whole), _cut(bad / fragments[i], whole)
+                bad, good, message = _arrived(negative[i], positive[i], size[i], streams[i], fragments[i], whole)
                 message += own[i]
             rate = good + bad
             operations = work[i, 0] + message * (work[i, 1] + message * (work[i, 2] + message * work[i, 3]))
@@ -112,19 +136,12 @@ def price_flow(  # type: ignore[no-untyped-def]
             op_power += power
             units += busy * rate / slots[device[d, i]]
             waited = delay[i] + busy
-            lost, gone, kill0, kill1 = 0.0, 0.0, 0.0, 0.0
+            kill0, kill1 = 0.0, 0.0
             if judge[i] != NONE and ratio[d, i] > 1.0:
-                reject = 1.0 - 1.0 / ratio[d, i]
-                if judge[i] == GAUSSIAN:
-                    kill0, kill1 = _gaussian(bad, good, reject, skill[i, 0], skill[i, 1])
-                elif judge[i] == POINT:
-                    kill0, kill1 = skill[i, 0], skill[i, 1]
-                else:
-                    kill0, kill1 = _curve(bad, good, reject, f0, f1, span[i, 0], span[i, 1])
-                lost, gone = _cut(bad * kill0, whole), _cut(good * kill1, whole)
+                kill0, kill1 = _kills(i, judge, bad, good, ratio[d, i], skill, f0, f1, span)
+                kill_negative += weight[i] * _cut(bad * kill0, whole)
+                kill_positive += weight[i] * _cut(good * kill1, whole)
                 bad, good = _cut(bad * (1.0 - kill0), whole), _cut(good * (1.0 - kill1), whole)
-                kill_negative += weight[i] * lost
-                kill_positive += weight[i] * gone
             message *= kept[i]
             to = parent[i]
             if to >= 0:
@@ -133,7 +150,7 @@ def price_flow(  # type: ignore[no-untyped-def]
                 link_power += link_joule[i, j] * flow
                 links += flow / link_rate[i, j]
                 waited += link_second[i, j]
-                size[to] += message * (good + bad) if streams[to] else message
+                size[to] += flow if streams[to] else message
                 negative[to] += bad
                 positive[to] += good
                 delay[to] = max(delay[to], waited)
