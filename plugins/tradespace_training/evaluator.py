@@ -40,6 +40,7 @@ METRICS = (
     Metric("crossing", "B", "min", "activations and their gradients that pipelines send between clusters in a step"),
     Metric("bubble", "1", "min", "share of the step in which the busiest stage neither runs forward nor backward"),
     Metric("accelerators", "1", "min", "in use"),
+    Metric("unused", "1", "min", "accelerators of the target without work: left out, or a remainder of the division"),
     Metric("replicas", "1", "max", "data-parallel width"),
 )
 WIDEST = 64
@@ -216,8 +217,13 @@ class TrainingEvaluator:
             "rate": rate,
             "flops": float(self.job.facts["model_flop"]) * rate / found["accelerators"],
             "memory": found["need"].max(axis=1),
+            "unused": np.maximum(self.tables.sites.ranks - self._used(x), 0).sum(axis=1).astype(np.float64),
         }
         return Prices({m.name: columns[m.name] for m in self.metrics}, self._violations(x, found))
+
+    def _used(self, x: Layout) -> NDArray[np.int64]:
+        """(N, C) accelerators of each cluster that have work."""
+        return np.asarray(x.stages * (x.tensor * self.tables.replicas(x))[:, None])
 
     def _violations(self, x: Layout, found: Mapping[str, Floats]) -> dict[str, Floats]:
         sites, used, stages = self.tables.sites, x.stages > 0, x.stages.sum(axis=1)
@@ -260,12 +266,18 @@ class TrainingEvaluator:
         """The plan cluster by cluster."""
         design = design.take(slice(0, 1))
         prices, x = self.price(design), self.layout(design)
-        need = self.tables.price(x)["need"][0]
+        need, used = self.tables.price(x)["need"][0], self._used(x)[0].astype(float)
+        ranks = self.tables.sites.ranks
         devices = tuple(
             PlanRow(
                 name,
                 {"stages": int(x.stages[0, i]), "layers": int(x.layers[0, i])},
-                {"memory": float(need[i]), "capacity": float(self.tables.sites.capacity[i])},
+                {
+                    "memory": float(need[i]),
+                    "capacity": float(self.tables.sites.capacity[i]),
+                    "accelerators": float(used[i]),
+                    "unused": max(float(ranks[i] - used[i]), 0.0),
+                },
             )
             for i, name in enumerate(self.tables.sites.names)
         )

@@ -107,6 +107,22 @@ def test_only_pipelines_cross_between_clusters() -> None:
     assert priced(evaluator, stages=[1, 0])["crossing"] == 0.0
 
 
+def test_accelerators_without_work_are_told() -> None:
+    """32 accelerators in 7 stages: four replicas take 28. A cluster left out counts, too."""
+    evaluator = bound(target={"extends": "a100-ib", "devices.ib.nodes": 4})
+    found = priced(evaluator, stages=7)
+    assert (found["accelerators"], found["unused"]) == (28, 4)
+    assert priced(evaluator, stages=8)["unused"] == 0
+    hybrid = bound()
+    total = float(hybrid.tables.sites.ranks.sum())
+    for stages in ([1, 1], [0, 1], [3, 1], [5, 5]):
+        found = priced(hybrid, stages=stages)
+        assert found["accelerators"] + found["unused"] == total, stages
+    designs = evaluator.repair(evaluator.space.parse({"micro_batch": 4, "stages": 7}))
+    (device,) = evaluator.explain(designs).devices
+    assert (device.costs["accelerators"], device.costs["unused"]) == (28, 4)
+
+
 def test_tensor_groups_share_what_a_node_sends() -> None:
     """Wider groups hold fewer parameters a rank, and exchange inside the node instead."""
     evaluator = bound("gpt-39.1b-train")
