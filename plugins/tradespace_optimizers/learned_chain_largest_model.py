@@ -8,6 +8,7 @@ as cheap there as the first step lets one guess.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +61,8 @@ class Grouping:
         parts = [own, before]
         if sends:
             parts.append((group[:, :-1, None] == k) & (group[:, 1:, None] == others))
-        return np.concatenate([part.reshape(len(state), -1) for part in parts], axis=1).astype(np.float64)
+        flat = [part.reshape(len(state), math.prod(part.shape[1:])) for part in parts]  # there may be no row
+        return np.concatenate(flat, axis=1).astype(np.float64)
 
     def tables(self, k: int, weights: Array, sends: bool) -> tuple[Array, Array]:
         """``(n, S)`` and ``(n - 1, S, S)`` of one group from its weights (columns,)."""
