@@ -190,9 +190,13 @@ class LearnedChain:
     @property
     def _room(self) -> int:
         """Designs that probes of maxima may still take."""
-        if self._view.seconds is not None and self._view.seconds <= _HURRY:
+        if self._hurried:
             return 0
         return int(_SHARE * self._budget) - self._told
+
+    @property
+    def _hurried(self) -> bool:
+        return self._view.seconds is not None and self._view.seconds <= _HURRY
 
     def _begin(self, lacking: list[int], rng: Rng) -> None:
         assert self._entries is not None
@@ -263,7 +267,7 @@ class LearnedChain:
             f" held-out ones (largest error {found.errors.max():.0e} sd); tested, not certified"
         )
         values = np.concatenate([s.objectives for s in self._scores])
-        states = front_states(self._entries, found.chain(m), _spans(values), rng)
+        states = front_states(self._entries, found.chain(m), _spans(values), rng, thorough=not self._hurried)
         states = states[thinned(found.predict(states)[:, :m], max(self._budget - self._told, 1))]
         codes = self._entries.digits[states]
         self._queue = self._view.repair(self._entries.designs(codes))

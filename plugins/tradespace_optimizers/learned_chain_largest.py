@@ -193,5 +193,5 @@ class Mixed:
             designs = solver.ask(1, rng)
             if len(designs):
                 return designs, self.predict(entries.state(entries.codes(designs)))
-        states, values = searched(entries, chain, int(rng.integers(0, 2**31)), groups)
+        states, values = searched(entries, chain, int(rng.integers(0, 2**31)), groups, thorough=True)
         return entries.designs(entries.digits[states]), values

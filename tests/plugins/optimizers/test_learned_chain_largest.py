@@ -12,8 +12,11 @@ from tradespace.designs import Designs
 from tradespace.problem import Metric, Prices, Problem
 from tradespace.search.api import search, view_of
 from tradespace.search.contract import Budget, rng
+from tradespace.search.indicators import nondominated
+from tradespace.search.labels import chain_of_terms, limits_of
 from tradespace_optimizers import learned_chain_largest_model as model
 from tradespace_optimizers.learned_chain import LearnedChain, LearnedChainOptions
+from tradespace_optimizers.learned_chain_front import ChainModel, polished
 from tradespace_optimizers.learned_chain_largest import groupings
 from tradespace_optimizers.learned_chain_model import Entries, entries_of
 
@@ -180,3 +183,19 @@ def test_a_metric_of_its_own_name_is_named() -> None:
 
     front = search(Period(Chain(7, 12, kind="bottleneck")), ["loss", "period"], optimizer=LearnedChain, evaluations=600)
     assert "period as the largest of sums" in front.note
+
+
+def test_polishing_keeps_limits_and_loses_nothing() -> None:
+    chain = Chain(7, 8, kind="capped")
+    entries, structure = _entries(chain), chain.structure()
+    sums = [structure.terms[name] for name in GOALS]
+    arrays = chain_of_terms(sums, list(limits_of(structure).values()))
+    model = ChainModel(entries, arrays, (1, 1, 1))
+    start = entries.state(entries.codes(chain.space.sample(300, rng(0, 0, "probe"))))
+    values, over = model.values(start)
+    start, values = start[(over <= 0).all(axis=1)], values[(over <= 0).all(axis=1)]
+    state, found = polished(model, start, values, rng(1, 0, "probe"))
+    assert nondominated(found).all() and (model.values(state)[1] <= 0).all()
+    np.testing.assert_array_equal(model.values(state)[0], found)
+    assert all((found <= row).all(axis=1).any() for row in values)
+    assert (found.min(axis=0) < values.min(axis=0)).all()
