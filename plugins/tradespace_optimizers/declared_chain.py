@@ -30,6 +30,7 @@ Rng = np.random.Generator
 _PATIENCE = 4  # times the labels of about a second
 _RESOLUTION, _SECONDS = 0.001, 20.0  # of branch and bound
 _ENOUGH = 100_000  # designs of a front without a budget
+_HURRY = 3.0  # seconds, of which a thorough search on the sums would take too much
 
 
 class DeclaredChain:
@@ -109,7 +110,8 @@ def _solved(view: SearchView) -> tuple[bool, Designs, str]:
         states, values, epsilon = found.states, found.values, found.epsilon
         note = "exact" if epsilon == 0 else f"within a factor {1 + epsilon:.4g} in every objective"
     else:
-        states, values = searched(entries, chain, 0, groups)
+        hurried = view.seconds is not None and view.seconds <= _HURRY
+        states, values = searched(entries, chain, 0, groups, thorough=not hurried)
         why = "limits bind" if open_limits(chain) else "an objective is the largest of several sums"
         note = f"{why}: searched on the declared sums first, then priced"
     rows = thinned(values, view.evaluations or len(values))
