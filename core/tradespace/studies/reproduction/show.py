@@ -192,6 +192,7 @@ def readme(system: SystemResult) -> str:
     ]
     lines += _section("Beside the publication", [f"- **{name}**: {text}" for name, text in beside(system)])
     lines += _section("What is ours", [f"- {text}" for text in published.ours])
+    lines += _section("How the publication is read", list(_readings(system)))
     lines += _section("Outside their bands", [_paragraph(r) for r in system.results if r.verdict == "outside"])
     lines += _section("Broken rows", [f"- **{r.id}**: {r.reason}" for r in system.results if r.verdict == "error"])
     noted = [r for r in system.results if r.row is not None and r.row.note and r.verdict not in ("outside", "error")]
@@ -199,6 +200,18 @@ def readme(system: SystemResult) -> str:
     missing = [r for r in system.results if r.verdict == "not reproducible"]
     lines += _section("Not reproducible", [f"- **{_title(r)}**: {r.reason}" for r in missing])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _readings(system: SystemResult) -> Iterator[str]:
+    """What rows say where the source is ambiguous, unless the page has it elsewhere; equal readings once."""
+    found: dict[str, list[str]] = {}
+    for result in system.results:
+        row = result.row
+        told = row is None or row.what[0] == "expr" or result.verdict in ("error", "not reproducible")
+        if row is not None and row.reading and not told and (result.verdict != "outside" or row.note):
+            found.setdefault(row.reading, []).append(row.id)
+    for reading, rows in found.items():
+        yield f"- **{', '.join(dict.fromkeys(rows))}**: {reading}"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

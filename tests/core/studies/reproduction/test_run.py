@@ -9,6 +9,7 @@ import pytest
 
 from tradespace.studies.reproduction.pricing import breach
 from tradespace.studies.reproduction.run import Result, SystemResult
+from tradespace.studies.reproduction.show import readme
 
 One = Callable[..., Result]
 Run = Callable[..., SystemResult]
@@ -283,3 +284,17 @@ def test_a_broken_limit_is_told_as_a_share_and_an_operator_nobody_runs_in_words(
     assert breach({"memory.dram": 1.25, "temperature.npu": 0.1}) == "memory.dram is exceeded by 125.0%"
     assert "does not run" in breach({"runs": 677.0, "memory.dram": 900.0})
     assert "%" not in breach({"runs": 677.0})
+
+
+def test_readings_stand_on_the_page_once_each(run: Run) -> None:
+    said = "the network is only named; the choice decides"
+    row = {"metric": "latency", "unit": "ms", "value": 4, "band": BAND}
+    identity = {"role": "identity", "expr": "R0 / 2", "value": 0.002, "band": BAND, "reading": "half of it"}
+    page = readme(run({**row, "reading": said}, {**row, "reading": said}, row, identity))
+    assert f"## How the publication is read\n\n- **R0, R1**: {said}\n" in page
+    assert page.count(said) == 1 and page.count("half of it") == 1  # the table has it already
+    off = {**row, "value": 9, "reading": said}
+    assert readme(run(off)).count(said) == 1  # as the reason of what lies outside
+    noted = readme(run({**off, "note": "why"}))
+    assert noted.count(said) == 1 and ". why" in noted
+    assert "is read" not in readme(run(row))
