@@ -8,7 +8,8 @@ The rules, first match wins; the measurements behind them are in studies/optimiz
 3. Declared lower bounds seed pgsam.
 4. Only Real variables: a library's evolutionary algorithms by the number of objectives, in relay with a local search.
 5. Equally long choices without declared structure: learned_chain, which tests for sums, and for the largest of several,
-   and goes on as pgsam.
+   and goes on as pgsam. Choices of two options alone, two or three objectives: the same until the front stands still,
+   then most of the rest to a library's NSGA-II, begun afresh.
 6. Orders, with designs enough to learn from: ants (rl_aco), except for one objective over assignments too.
 7. Four choices among numbers or more: nas_evolution, since pgsam is better or far behind there, by chance.
 8. Everything else (mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
@@ -131,7 +132,11 @@ def _hurried(view: SearchView, why: str) -> Chosen:
 def _unstructured(view: SearchView) -> Chosen:
     from tradespace_optimizers.learned_chain import LearnedChain, LearnedChainOptions
     from tradespace_optimizers.learned_chain_model import entries_of
+    from tradespace_optimizers.relay import of_pairs
 
+    if _bits(view.space) and 1 < len(view.objectives) <= _SMS:
+        why = "choices of two options"
+        return Chosen("learned_chain and nsga2 in relay", why, lambda: of_pairs(view))
     if not isinstance(entries_of(view.space), str):
         why = "equally long choices and no declared structure"
         return Chosen("learned_chain", why, lambda: LearnedChain(view, LearnedChainOptions()))
@@ -144,6 +149,10 @@ def _unstructured(view: SearchView) -> Chosen:
         return Chosen("nas_evolution", "many choices among numbers", lambda: _evolution(view))
     seeded = " and suggested plans" if view.suggestions is not None else ""
     return Chosen("pgsam", f"variables of kind {', '.join(sorted(kinds))}{seeded}", lambda: _pgsam(view))
+
+
+def _bits(space: Space) -> bool:
+    return all(isinstance(v, Choice) and len(v.options) == 2 for v in space.variables)
 
 
 def _pgsam(view: SearchView) -> Any:

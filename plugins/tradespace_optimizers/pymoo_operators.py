@@ -2,7 +2,7 @@
 
     Real          simulated binary crossover, polynomial mutation (on the logarithm where the variable says so)
     Integer, Composition   the same with a wide spread, then rounding and repair by the space
-    Choice        uniform crossover, resampling
+    Choice        uniform crossover, resampling; two-point crossover and bit flips where all choices have two options
     Permutation   order crossover, inversion, each variable as a whole
 
 pymoo's own mixed-variable classes hold every design as a dict and mutate every second choice (their problem has one
@@ -23,8 +23,10 @@ from pymoo.core.crossover import Crossover
 from pymoo.core.mutation import Mutation
 from pymoo.core.repair import Repair
 from pymoo.operators.crossover.ox import OrderCrossover
+from pymoo.operators.crossover.pntx import TwoPointCrossover
 from pymoo.operators.crossover.sbx import SBX
 from pymoo.operators.crossover.ux import UX
+from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.operators.mutation.inversion import InversionMutation
 from pymoo.operators.mutation.pm import PM
 
@@ -88,10 +90,11 @@ class Block:
 
 def blocks_of(codes: Codes, spread: Spread) -> tuple[Block, ...]:
     rate = min(0.5, 1.0 / codes.space.width)
+    choice = "bits" if of_bits(codes.space) else "choice"
     found: dict[str, list[NDArray[np.intp]]] = {}
     for v, span in zip(codes.space.variables, codes.spans, strict=True):
         columns = np.arange(span.start, span.stop)
-        kind = "real" if isinstance(v, Real) else "choice" if isinstance(v, Choice) else "whole"
+        kind = "real" if isinstance(v, Real) else choice if isinstance(v, Choice) else "whole"
         if isinstance(v, Permutation):
             kind = f"order {v.name}" if v.n > 1 else "none"
         found.setdefault(kind, []).append(columns)
@@ -106,6 +109,11 @@ def blocks_of(codes: Codes, spread: Spread) -> tuple[Block, ...]:
     return tuple(made)
 
 
+def of_bits(space: Space) -> bool:
+    """Whether every design is a string of choices between two options."""
+    return all(isinstance(v, Choice) and len(v.options) == 2 for v in space.variables)
+
+
 def _operators(kind: str, spread: Spread, rate: float) -> tuple[Crossover, Mutation]:
     if kind == "real":
         return SBX(eta=spread.crossover_eta), PM(eta=spread.mutation_eta, prob_var=rate)
@@ -113,6 +121,8 @@ def _operators(kind: str, spread: Spread, rate: float) -> tuple[Crossover, Mutat
         return SBX(eta=spread.whole), PM(eta=spread.whole, prob_var=rate)
     if kind == "choice":
         return UX(), Resample(rate)
+    if kind == "bits":
+        return TwoPointCrossover(), Flip(prob_var=rate)
     return OrderCrossover(), InversionMutation()
 
 
@@ -126,6 +136,13 @@ class Resample(Mutation):  # type: ignore[misc]  # pymoo is untyped
     def _do(self, problem: Any, X: Array, random_state: Any = None, **_: Any) -> Array:
         fresh = np.floor(problem.xl + random_state.random(X.shape) * (problem.xu - problem.xl + 1.0))
         return np.where(random_state.random(X.shape) < self._rate, fresh, X)
+
+
+class Flip(BitflipMutation):  # type: ignore[misc]
+    """pymoo's bit flips, on codes."""
+
+    def _do(self, problem: Any, X: Array, **context: Any) -> Array:
+        return np.asarray(super()._do(problem, X > 0.5, **context), np.float64)
 
 
 class BlockCrossover(Crossover):  # type: ignore[misc]

@@ -9,13 +9,15 @@ import pytest
 from tests.support.chains import Chain
 
 from tradespace.designs import Choice, Designs, Integer, Permutation, Real, Space
-from tradespace.problem import Metric, Problem
+from tradespace.problem import Metric, Prices, Problem, Scores
 from tradespace.search.api import search, view_of
+from tradespace.search.archive import Archive
 from tradespace.search.contract import Budget
 from tradespace.search.indicators import hypervolume
 from tradespace.testing.optimizers import check_optimizer
 from tradespace.testing.problems import Distances
 from tradespace_optimizers.auto import Auto, choose
+from tradespace_optimizers.relay import Neighbours
 
 GOALS = ["latency", "energy", "loss"]
 
@@ -42,6 +44,28 @@ class Spheres:
     def price(self, designs: Designs) -> dict[str, np.ndarray]:
         x = self.space.flatten(designs)
         return {m.name: ((x - 0.1 * k) ** 2).sum(axis=1) for k, m in enumerate(self.metrics)}
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of five bits, every second one turned round. One objective counts blocks that are all 1, the other those
+    that are all 0; in a mixed block each falls as bits leave its own way, so that single steps lead into a trap."""
+
+    count: int = 12
+
+    @property
+    def space(self) -> Space:
+        return Space(Choice("x", (False, True), 5 * self.count))
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(Metric(name, "1", "min", "short of the best") for name in ("ones", "zeros"))
+
+    def price(self, designs: Designs) -> dict[str, np.ndarray]:
+        turned = np.arange(5 * self.count) % 2
+        ones = (designs["x"] ^ turned).reshape(len(designs), self.count, 5).sum(axis=2)
+        short = [np.where(u == 5, 0, 1 + u).sum(axis=1) for u in (ones, 5 - ones)]
+        return {"ones": short[0].astype(float), "zeros": short[1].astype(float)}
 
 
 def _choice(
@@ -97,6 +121,52 @@ def test_black_boxes_go_by_their_variables() -> None:
     assert _choice(orders, ["distance0", "distance1"], 500) == ("pgsam", "variables of kind Choice, Permutation")
     assert _choice(orders, ["distance0"])[0] == "pgsam"  # an order alone, or a front, is what ants are better at
     assert _choice(Distances(Space(Permutation("order", 30))), ["distance0"])[0] == "rl_aco"
+
+
+def test_strings_of_bits_have_a_population_in_reserve() -> None:
+    """A search that follows its front walks into the traps; a population begun afresh still holds the blocks."""
+    assert _choice(Blocks(), ["ones", "zeros"]) == ("learned_chain and nsga2 in relay", "choices of two options")
+    single = Distances(Space(*(Choice(f"bit{i}", (0, 1)) for i in range(30))))
+    assert "nsga2" in _choice(single, ["distance0", "distance1"])[0]
+    assert _choice(Blocks(), ["ones"])[0] == "learned_chain"
+    run = search(Blocks(), ["ones", "zeros"], optimizer="auto", evaluations=4000, seed=1)
+    alone = search(Blocks(), ["ones", "zeros"], optimizer="learned_chain", evaluations=4000, seed=1)
+    assert "the front stood still after" in run.note and "by the reserve" in run.note
+    assert hypervolume(run.minimised, alone.box) > 1.05 * hypervolume(alone.minimised, alone.box)
+    assert run.ids == search(Blocks(), ["ones", "zeros"], optimizer="auto", evaluations=4000, seed=1).ids
+
+
+def test_bits_whose_prices_are_learnt_need_no_reserve() -> None:
+    run = search(BlackBox(Chain(7, 24, m=2, p=2)), GOALS, optimizer="auto", evaluations=2000)
+    assert "chain learnt from" in run.note and "reserve" not in run.note
+
+
+def test_neighbours_of_three_objectives_start_from_what_is_good_in_all() -> None:
+    """Many members with one good objective, one that is good in all: it is the parent of many."""
+    space = Spheres(3).space
+    rng = np.random.default_rng(0)
+    objectives = np.concatenate([np.full((1, 3), 0.1), 1.0 + rng.random((60, 3))])
+    objectives[1:, 0] = rng.random(60) * 0.09
+    front = Archive(space, 3)
+    front.add(space.sample(61, rng), Scores(objectives, np.zeros((61, 0)), Prices({})))
+    middle = front.designs.digest[np.argmin(front.objectives.max(axis=1))]
+    for ahead, least, most in ((True, 0.3, 0.6), (False, 0.0, 0.2)):
+        parents: list[np.ndarray] = []
+        near = Neighbours(_Watched(space, parents), front, 20, ahead=ahead)  # type: ignore[arg-type]
+        near.ask(400, np.random.default_rng(1))
+        assert least <= np.mean(parents[0] == middle) <= most
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A space that notes whom it was asked to change."""
+
+    space: Space
+    parents: list[np.ndarray]
+
+    def mutate(self, designs: Designs, rng: np.random.Generator) -> Designs:
+        self.parents.append(designs.digest)
+        return self.space.mutate(designs, rng)
 
 
 def test_choices_among_numbers_are_evolved() -> None:

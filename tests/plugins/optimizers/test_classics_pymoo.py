@@ -15,6 +15,8 @@ from pymoo.algorithms.moo.sms import SMSEMOA
 from pymoo.algorithms.moo.unsga3 import UNSGA3
 from pymoo.core.evaluator import Evaluator
 from pymoo.core.problem import Problem as PymooProblem
+from pymoo.operators.crossover.pntx import TwoPointCrossover
+from pymoo.operators.mutation.bitflip import BitflipMutation
 from pymoo.problems.static import StaticProblem
 from pymoo.util.ref_dirs import get_reference_directions
 
@@ -116,6 +118,37 @@ def test_the_adapter_proposes_what_pymoo_proposes(name: str) -> None:
         theirs.random_state = rng(0, batch, "ask")
         infills = theirs.ask()
         assert np.array_equal(infills.get("X"), designs["x"]), f"generation {batch}"
+        scores = problem.score(designs)
+        Evaluator().eval(StaticProblem(inner, F=scores.objectives, G=np.zeros((20, 1))), infills)
+        theirs.random_state = rng(0, batch, "tell")
+        theirs.tell(infills=infills)
+        ours.tell(designs, scores, rng(0, batch, "tell"))
+
+
+class Switches:
+    """Switches that are on, and switches that differ from the one before."""
+
+    space = Space(Choice("x", ("off", "on"), 40))
+    metrics = (Metric("on", "1", "min"), Metric("plain", "1", "min"))
+
+    def price(self, designs: Designs) -> dict[str, Any]:
+        x = designs["x"]
+        return {"on": 1.0 * x.sum(axis=1), "plain": 40.0 - (x[:, 1:] != x[:, :-1]).sum(axis=1)}
+
+
+def test_strings_of_bits_are_crossed_and_flipped_as_pymoo_does() -> None:
+    """Two-point crossover and bit flips on booleans, as in pymoo's guide: the same designs over 20 generations."""
+    problem = Problem.of(Switches(), ["on", "plain"])
+    ours = built("nsga2", problem, evaluations=400, pop_size=20, mutation_prob=1.0)
+    start = problem.space.sample(20, rng(0, 0, "ask"))["x"] > 0
+    theirs = NSGA2(pop_size=20, sampling=start, crossover=TwoPointCrossover(), mutation=BitflipMutation())
+    inner = PymooProblem(n_var=40, n_obj=2, n_ieq_constr=1, xl=np.zeros(40), xu=np.ones(40))
+    theirs.setup(inner, termination=("n_eval", 400), seed=1, verbose=False)
+    for batch in range(20):
+        designs = ours.ask(20, rng(0, batch, "ask"))
+        theirs.random_state = rng(0, batch, "ask")
+        infills = theirs.ask()
+        assert np.array_equal(infills.get("X"), designs["x"] > 0), f"generation {batch}"
         scores = problem.score(designs)
         Evaluator().eval(StaticProblem(inner, F=scores.objectives, G=np.zeros((20, 1))), infills)
         theirs.random_state = rng(0, batch, "tell")
