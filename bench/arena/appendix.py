@@ -98,7 +98,7 @@ def _told(runs: list[Mapping[str, Any]]) -> str:
     text = (
         "## Optimizers that take minutes\n\nThrough our adapters, one thread each, recorded once by `python -m"
         " bench.trials` (trials.jsonl holds their fronts); medians over seeds. Optuna's TPE and NSGA-II, used as their"
-        " documentation shows, stand in the table of 500 evaluations."
+        " documentation shows, stand in the table of 500 evaluations. A score of 0: nothing inside the reference box."
     )
     short = [run["limit"] for run in runs if run["priced"] < run["evaluations"]]
     if not short:
