@@ -136,7 +136,8 @@ def _intro(results: Sequence[Result], names: Sequence[str], line: Line, stale: s
         "`auto` and `pgsam` see prices alone; `auto declared`, `pgsam declared` and `chain_exact declared` also what"
         " the evaluator declares (sums, lower bounds, limits, constructive plans). `auto` on black boxes tests whether"
         " prices add up, or are the largest of several sums, and learns them where they do: that is learned structure,"
-        " tested, not structure-free search; `pgsam` is. Peers are used as their own documentation shows, with default settings and populations of 100."
+        " tested, not structure-free search; `pgsam` is. Peers are used as their own documentation shows, with default"
+        " settings and populations of 100."
         " In ZDT and DTLZ every second variable is turned round, because their fronts otherwise lie where all but a"
         " few variables are at their lower bounds, and where some optimizers begin."
     )
