@@ -11,6 +11,7 @@ from tradespace.errors import PluginError, ProblemError, TradespaceError, Unknow
 from tradespace.plugins import Registry
 from tradespace.problem import Evaluator, Problem
 from tradespace.search.contract import Budget, Observer, Optimizer, SearchView
+from tradespace.search.directions import minimised
 from tradespace.search.front import Front
 from tradespace.search.gap import with_constraints
 from tradespace.search.loop import guarded, run
@@ -67,7 +68,7 @@ def search(
 def view_of(problem: Problem, budget: Budget) -> SearchView:
     """What an optimizer may know of a problem and its budget."""
     with guarded(f"structure of {type(problem.evaluator).__name__}"):
-        structure = with_constraints(problem)
+        structure = minimised(problem, with_constraints(problem))
     suggest = getattr(problem.evaluator, "suggest", None)
     return SearchView(
         problem.space,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tradespace.designs import Choice, Composition, Designs, Integer, Permutation, Real, Space
 from tradespace.problem import ChainTerm, Metric, Prices, Problem, Structure
 from tradespace.search.contract import SearchView
+from tradespace.search.directions import minimised
 
 Array = NDArray[Any]
 
@@ -139,7 +140,8 @@ def problem_of(evaluator: Any) -> Problem:
 def view_of(problem: Problem, evaluations: int | None = 1000) -> SearchView:
     """What an optimizer sees of a problem."""
     suggest = getattr(problem.evaluator, "suggest", None)
-    return SearchView(problem.space, problem.names, problem.repair, problem.structure(), evaluations, suggest)
+    structure = minimised(problem, problem.structure())
+    return SearchView(problem.space, problem.names, problem.repair, structure, evaluations, suggest)
 
 
 def edge_designs(space: Space) -> Designs:

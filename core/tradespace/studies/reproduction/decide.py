@@ -57,9 +57,11 @@ def decide(evaluator: Evaluator, search: Mapping[str, Any], registry: Registry) 
 def choose(problem: Problem) -> str:
     """Enumeration for small spaces, dynamic programming where the structure states the objectives exactly, else
     annealing."""
+    from tradespace.search.directions import minimised
+
     if problem.space.size is not None and problem.space.size <= ENUMERABLE:
         return "exhaustive"
-    structure = problem.structure()
+    structure = minimised(problem, problem.structure())
     if structure is not None and not problem.constraints and len(problem.names) == 1:
         variables = {v.name for v in problem.space.variables}
         known = all(structure.groups(name) and structure.exact(name) for name in problem.names)
