@@ -19,10 +19,15 @@ from tradespace import expressions, units
 from tradespace.designs import Designs, Space
 from tradespace.errors import PluginError, ProblemError, UnknownName
 from tradespace.expressions import Expression
+from tradespace.forms import ChainTerm, Graph, MaxTerm, Structure
 
 if TYPE_CHECKING:
-    from tradespace.costs.schedules_structure import TaskStructure
     from tradespace.plugins import Registry
+
+__all__ = [
+    "ChainTerm", "Constraint", "Declined", "Evaluator", "EvaluatorFactory", "Graph", "MaxTerm", "Metric", "Objective",
+    "Prices", "Problem", "Scores", "Structure", "check_prices",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -59,65 +64,6 @@ class Prices(Mapping[str, Array]):
 
     def take(self, rows: Any) -> Prices:
         return Prices({k: v[rows] for k, v in self.columns.items()}, {k: v[rows] for k, v in self.violations.items()})
-
-
-@dataclass(frozen=True)
-class ChainTerm:
-    """A metric as a sum over a chain: ``unary[i, s]`` for entry i in state s, ``pair[i, s, t]`` for entries i, i+1.
-
-    ``exact=False``: the true metric is at least the sum (for "min" metrics): an additive minorant.
-    """
-
-    unary: Array  # (n, S)
-    pair: Array | None = None  # (n - 1, S, S)
-    exact: bool = True
-
-
-@dataclass(frozen=True)
-class MaxTerm:
-    """A metric as the largest of several sums over one chain: the period of a pipeline is the largest busy time of a
-    device. ``exact=False``: the true metric is at least that."""
-
-    groups: tuple[ChainTerm, ...]
-    exact: bool = True
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What an evaluator knows of its own form.
-
-    ``variables`` are Choices of one length n; the state of an entry is the mixed-radix number of their codes, last
-    variable fastest. A Composition among them assigns its n units in order: the code of a unit is the part it is in.
-    A higher digit of the state may remember an earlier entry (see `costs.held`). ``links``: which states of entry i + 1
-    may follow which of entry i, where not all. ``limits``: what is priced as a violation is at least
-    ``sum(unary) / limit - 1`` (equal where nothing is shared between entries). Other variables of the space must not
-    lower any term. ``maxima`` may say more of a metric than its term (an additive minorant such as the mean of the
-    groups), or stand alone. ``allowed``: the states that each entry may take, where not all. ``tasks``: the evaluator
-    prices schedules of a task graph instead.
-    """
-
-    variables: tuple[str, ...] = ()
-    terms: Mapping[str, ChainTerm] = field(default_factory=dict)  # metric -> form; direction "min" metrics only
-    limits: Mapping[str, tuple[Array, float]] = field(default_factory=dict)  # name -> (unary (n, S), limit)
-    maxima: Mapping[str, MaxTerm] = field(default_factory=dict)  # metric -> largest of sums
-    allowed: NDArray[np.bool_] | None = None  # (n, S)
-    links: NDArray[np.bool_] | None = None  # (n - 1, S, S)
-    tasks: TaskStructure | None = None
-
-    def groups(self, metric: str) -> tuple[ChainTerm, ...]:
-        """The terms whose largest sum the metric is, or is at least: one for a sum; none where nothing is known."""
-        if metric in self.maxima:
-            return self.maxima[metric].groups
-        return (self.terms[metric],) if metric in self.terms else ()
-
-    def main(self, metric: str) -> tuple[ChainTerm, ...]:
-        """`groups` where they give the metric itself; else its one lower bound, if it has a term."""
-        loose = metric in self.terms and not self.exact(metric)
-        return (self.terms[metric],) if loose else self.groups(metric)
-
-    def exact(self, metric: str) -> bool:
-        """Whether `groups` give the metric itself and not a lower bound."""
-        return self.maxima[metric].exact if metric in self.maxima else self.terms[metric].exact
 
 
 @runtime_checkable

@@ -29,7 +29,7 @@ class CPSAT(EpsilonConstraint):
     """The epsilon-constraint method with CP-SAT. Sums, maxima and capacities of the structure are exact."""
 
     supports = Supports(
-        variables=("Choice",),
+        variables=("Choice", "Composition"),
         constraints="exact where in the structure",
         batch="8 solves",
         extra=("ortools", "exact"),

@@ -1,4 +1,4 @@
-"""The exact front of an additive chain, by label dynamic programming over the evaluator's structure.
+"""The exact front of a chain or series-parallel graph, by label dynamic programming over the evaluator's structure.
 
 Any number of objectives, pair terms (transfers) included. The front is exact when every objective has an exact term,
 nothing but the structure's limits and objectives' own upper bounds constrains the designs, and ``note`` says so; with
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
-from tradespace.problem import ChainTerm, Scores, Structure
+from tradespace.problem import ChainTerm, Graph, Scores, Structure
 from tradespace.search.contract import SearchView
+from tradespace.search.gap import graph_in_use
+from tradespace.search.graph_labels import shape_of
 from tradespace.search.indicators import nondominated
 from tradespace.search.labels import (
     ChainArrays,
@@ -32,6 +34,7 @@ from tradespace.search.labels import (
 from tradespace.search.reach import Reach, reach
 from tradespace.search.supports import directions, priced_terms, supports
 from tradespace_optimizers.chain_designs import designs_of
+from tradespace_optimizers.graph_exact import graph_solved, limits_of_graph
 
 Array = NDArray[np.float64]
 Links = NDArray[np.bool_] | None
@@ -66,7 +69,8 @@ class ChainExactOptions:
 
 
 class ChainExact:
-    """Exact front of a declared chain structure by label dynamic programming, or one within a stated factor.
+    """Exact front of a declared chain or series-parallel graph by label dynamic programming, or one within a stated
+    factor.
 
     Solves when it is built; asks the designs of the front, spread first; ends when all were told.
 
@@ -78,13 +82,21 @@ class ChainExact:
 
     def __init__(self, view: SearchView, options: ChainExactOptions) -> None:
         structure = _checked(view)
-        limits = {name: limit for name, limit in limits_of(structure).items() if limit.open}
-        solved = _solve(structure, view.objectives, {} if options.relax_limits else limits, options)
+        graph = graph_in_use(structure, view.objectives)
+        every = limits_of(structure) if graph is None else limits_of_graph(graph)
+        limits = {name: limit for name, limit in every.items() if limit.open}
+        asked = {} if options.relax_limits else limits
+        if graph is None:
+            solved = _solve(structure, view.objectives, asked, options)
+        else:
+            solved = _Solved(*graph_solved(graph, view.objectives, asked, options))
         if options.relax_limits:
             solved = replace(solved, left=tuple(limits))
         self.epsilon = min(solved.epsilon, solved.reach.factor) if solved.reach else solved.epsilon
         self.reach = solved.reach
-        self.note = _note(view, structure, solved)
+        self.note = _note(view, graph or structure, solved)
+        if graph is None and structure.graph is not None and "lower bounds" in self.note:
+            self.note += f"; {shape_of(structure.graph) or 'the declared graph lacks an objective'}"
         self._designs = designs_of(view.space, structure, solved.states)
         self._told = 0
 
@@ -101,7 +113,7 @@ def _checked(view: SearchView) -> Structure:
     if view.structure is None:
         raise ProblemError("chain_exact needs an evaluator that states its chain structure", where=where, remedy=remedy)
     lacking = [name for name in view.objectives if not view.structure.groups(name)]
-    if lacking:
+    if lacking and graph_in_use(view.structure, view.objectives) is None:
         raise ProblemError(
             "chain_exact needs a chain term for every objective",
             value=f"none for {', '.join(lacking)}",
@@ -245,7 +257,7 @@ def _scale(chain: ChainArrays) -> Array:
     return np.where(span > 0, span, 1.0)
 
 
-def _note(view: SearchView, structure: Structure, solved: _Solved) -> str:
+def _note(view: SearchView, structure: Structure | Graph, solved: _Solved) -> str:
     minorant = [name for name in view.objectives if not structure.exact(name)]
     parts = [f"lower bounds stand for {', '.join(minorant)}"] if minorant else []
     parts += [f"limits left to the archive: {', '.join(solved.left)}"] if solved.left else []

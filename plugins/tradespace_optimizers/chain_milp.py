@@ -24,7 +24,7 @@ class MILP(EpsilonConstraint):
     """The epsilon-constraint method with HiGHS. Sums, maxima and capacities of the structure are exact."""
 
     supports = Supports(
-        variables=("Choice",),
+        variables=("Choice", "Composition"),
         constraints="exact where in the structure",
         batch="8 solves",
         note="needs the structure of a chain, or of tasks",

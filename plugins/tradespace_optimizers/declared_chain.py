@@ -13,13 +13,18 @@ from dataclasses import replace
 import numpy as np
 
 from tradespace.designs import Choice, Designs
-from tradespace.problem import Scores
+from tradespace.problem import Graph, Scores
 from tradespace.search.archive import concat_scores
 from tradespace.search.contract import SearchView
+from tradespace.search.gap import graph_in_use
+from tradespace.search.graph_labels import graph_sums, shape_of
+from tradespace.search.label_sweep import SWEPT
 from tradespace.search.labels import chain_of_terms, label_front, limits_of
+from tradespace_optimizers.chain_designs import designs_of
 from tradespace_optimizers.chain_epsilon import EpsilonOptions
 from tradespace_optimizers.chain_exact import ChainExact, ChainExactOptions
 from tradespace_optimizers.chain_milp import MILP
+from tradespace_optimizers.graph_exact import graph_solved, limits_of_graph
 from tradespace_optimizers.learned_chain_front import open_limits, searched
 from tradespace_optimizers.learned_chain_model import Entries
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
@@ -38,7 +43,8 @@ class DeclaredChain:
 
     def __init__(self, view: SearchView) -> None:
         self._ends, self._queue, self.note = _begun(view)
-        self._view, self._pgsam = view, PGSAM(replace(view, structure=None), PGSAMOptions())
+        seeded = not self._ends and not len(self._queue) and view.structure is not None and view.structure.graph
+        self._view, self._pgsam = view, PGSAM(view if seeded else replace(view, structure=None), PGSAMOptions())
         self._told: list[tuple[Designs, Scores]] = []
 
     @property
@@ -69,11 +75,38 @@ def _begun(view: SearchView) -> tuple[bool, Designs, str]:
     """As `_solved`, by what the structure asks for."""
     structure = view.structure
     assert structure is not None
-    if len(view.objectives) == 1 and len(structure.groups(view.objectives[0])) > 1:
+    graph = graph_in_use(structure, view.objectives)
+    if graph is None and len(view.objectives) == 1 and len(structure.groups(view.objectives[0])) > 1:
         ends, designs, note = _largest(view)
         if len(designs):
             return ends, designs, note
-    return _solved(view) if structure.links is None else _linked(view)
+    if graph is not None:
+        return _graphed(view, graph)
+    return _solved(view) if structure.links is None and not structure.apart else _linked(view)
+
+
+def _graphed(view: SearchView, graph: Graph) -> tuple[bool, Designs, str]:
+    """As `_solved`, for graphs. With more sums and limits than are swept few labels fit, and pgsam, which lower bounds
+    seed, is better: no designs then."""
+    structure = view.structure
+    assert structure is not None
+    limits = {name: limit for name, limit in limits_of_graph(graph).items() if limit.open}
+    sums = sum(len(graph.groups(name)) for name in view.objectives)
+    if sums <= SWEPT:
+        states, epsilon, left = graph_solved(graph, view.objectives, {}, ChainExactOptions())
+        bind = any((graph_sums(graph, limit.term, states) > limit.cap).any() for limit in limits.values())
+        if bind and sums + len(limits) <= SWEPT:
+            states, epsilon, left = graph_solved(graph, view.objectives, limits, ChainExactOptions())
+        if not bind or (sums + len(limits) <= SWEPT and not left):
+            groups = [graph.groups(name) for name in view.objectives]
+            values = np.stack([np.max([graph_sums(graph, t, states) for t in g], axis=0) for g in groups], axis=1)
+            rows = thinned(values, view.evaluations or len(values))
+            note = "exact" if epsilon == 0 else f"within a factor {1 + epsilon:.4g} in every objective"
+            note = note if np.isfinite(epsilon) else "label sets too large for a guarantee"
+            if len(rows) < len(values):
+                note += f"; {len(rows)} of {len(values)} designs of the front fit the budget"
+            return epsilon == 0, view.repair(designs_of(view.space, structure, states[rows])), note
+    return False, view.space.homogeneous().take(slice(0, 0)), "more sums and limits than fit: pgsam from lower bounds"
 
 
 def _largest(view: SearchView) -> tuple[bool, Designs, str]:
@@ -85,7 +118,7 @@ def _largest(view: SearchView) -> tuple[bool, Designs, str]:
 
 
 def _linked(view: SearchView) -> tuple[bool, Designs, str]:
-    """As `_solved`, for chains in which not every state may follow every other."""
+    """As `_solved`, for variables apart, and chains in which not every state may follow every other."""
     solved = ChainExact(view, ChainExactOptions())
     designs = solved.ask(view.evaluations or _ENOUGH, np.random.default_rng(0))  # spread over the front
     return solved.note == "exact", view.repair(designs), solved.note
@@ -133,14 +166,16 @@ def declared(view: SearchView) -> str:
     structure = view.structure
     if structure is None:
         return "no structure is declared"
-    lacking = [name for name in view.objectives if not structure.groups(name)]
+    known = graph_in_use(structure, view.objectives) or structure
+    lacking = [name for name in view.objectives if not known.groups(name)]
     if lacking:
         return f"no term is declared for {', '.join(lacking)}"
-    inexact = [name for name in view.objectives if not structure.exact(name)]
+    inexact = [name for name in view.objectives if not known.exact(name)]
     if inexact:
-        return f"only lower bounds are declared for {', '.join(inexact)}"
+        why = shape_of(structure.graph) if structure.graph is not None else ""
+        return f"only lower bounds are declared for {', '.join(inexact)}{f' ({why})' if why else ''}"
     if set(structure.variables) != {v.name for v in view.space.variables}:
         return "the declared chain leaves variables out"
-    if structure.allowed is not None and not structure.allowed.all():
+    if known.allowed is not None and not known.allowed.all():
         return "entries may not take every state"
     return ""

@@ -82,7 +82,10 @@ UNDECLARED = {
         ("Choice", "Integer", "Permutation", "Composition"), "all are priced", batch="any", note="small spaces"
     ),
     "chain_exact": Supports(
-        ("Choice",), constraints="exact where in the structure", batch="any", note="needs a chain structure"
+        ("Choice", "Composition"),
+        constraints="exact where in the structure",
+        batch="any",
+        note="needs the structure of a chain, or of a series-parallel graph",
     ),
     "rl_aco": _ASSIGNMENTS,
     "aco": _ASSIGNMENTS,

@@ -15,6 +15,7 @@ Everything here is ours.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,7 +26,7 @@ from tradespace.costs.binding import Binding, lowest, resident_minorant
 from tradespace.costs.columns import BROKEN, ENERGY, LEAK0, LEAK_TA, LOSS, MEMORY_ENERGY, MOVED, RESISTANCE, SCALE, TIME
 from tradespace.costs.kernel import RULE_C, RULE_PIPELINE, RULE_THERMAL
 from tradespace.costs.pack import Packed
-from tradespace.problem import ChainTerm, MaxTerm, Structure
+from tradespace.problem import ChainTerm, Graph, MaxTerm, Structure
 
 Floats = NDArray[np.float64]
 
@@ -35,46 +36,69 @@ STABLE = 0.9
 
 def structure(binding: Binding, packed: Packed) -> Structure | None:
     """Sums over the chain of entries; a tensor that skips entries is remembered on the way (`held`), as long as one
-    does at a time. Contiguous placement: device numbers do not fall along the chain."""
-    one = len(binding.samples) == 1
+    does at a time. Where more do, the chain's sums are lower bounds, and the graph of all edges is declared beside it.
+    Contiguous placement: device numbers do not fall along the chain."""
     n, d, p = binding.broken.shape
     skips = _skips(binding)
     far = held.kept(skips, n, d * p)
     adjacent = len(far) == len(set(skips)) and not _backward(binding)
+    rising = binding.options.placement == "contiguous"
+    near = [(i, i + 1) for i in range(n - 1)]
+    resident = resident_minorant(binding)
+    limits = _limits(binding, resident)
+    terms, maxima = _sums(binding, packed, [*near, *far], adjacent, resident)
+    links = _rising(n - 1, d, p) if rising else None
+    found = held.lifted(Structure(("placement", "precision"), terms, limits, maxima, links=links), far)
+    edges = _edges(binding, near if rising else [])
+    if adjacent:
+        return found
+    terms, maxima = _sums(binding, packed, edges, True, resident)
+    follows = np.asarray([rising and edge in set(near) for edge in edges])
+    bound = np.where(follows[:, None, None], _rising(len(edges), d, p), True) if rising else None
+    return replace(found, graph=Graph(edges, terms, limits, maxima, links=bound))
+
+
+def _sums(
+    binding: Binding, packed: Packed, edges: Sequence[held.Edge], whole: bool, resident: Floats
+) -> tuple[dict[str, ChainTerm], dict[str, MaxTerm]]:
+    """Terms and maxima whose pairs are those of ``edges``. ``whole``: no edge of the workload is missing."""
+    one = len(binding.samples) == 1
+    p = binding.broken.shape[2]
     pipeline, heat = packed.rules[RULE_PIPELINE] > 0, packed.rules[RULE_THERMAL] > 0
     time = lowest(binding, TIME)
-    pair_time, pair_energy = _pairs(binding, far)
+    pair_time, pair_energy = _pairs(binding, edges)
     terms = {
-        "latency": ChainTerm(time, pair_time, exact=adjacent and one),
+        "latency": ChainTerm(time, pair_time, exact=whole and one),
         "loss": ChainTerm(lowest(binding, LOSS), None, exact=True),
     }
-    maxima = {"period": _period(binding, time, pair_time, adjacent and one)} if pipeline else {}
+    maxima = {"period": _period(binding, time, pair_time, whole and one)} if pipeline else {}
     terms["period"] = _mean(maxima["period"], len(binding.target.devices)) if pipeline else terms["latency"]
     unary, pair = _energy(binding, packed, time, pair_time, pair_energy)
     plain = not (heat or packed.rules[RULE_C] > 0 or pipeline)
-    terms["energy"] = ChainTerm(unary, pair, exact=plain and adjacent and one)
+    terms["energy"] = ChainTerm(unary, pair, exact=plain and whole and one)
     if heat and not pipeline and p > 1:
         maxima["energy"] = _tangents(binding, packed, terms["energy"])
     if pipeline and one:
         flat = not (heat or packed.rules[RULE_C] > 0)
-        maxima["energy"] = _paced(binding, terms["energy"], maxima["period"], time, flat and adjacent)
-    resident = resident_minorant(binding)
+        maxima["energy"] = _paced(binding, terms["energy"], maxima["period"], time, flat and whole)
+    return terms | _unary_terms(binding, time, resident), maxima
+
+
+def _unary_terms(binding: Binding, time: Floats, resident: Floats) -> dict[str, ChainTerm]:
+    """What depends on single entries alone: memory, busy times, further columns."""
+    one = len(binding.samples) == 1
     exact = one and not binding.entries.ties
-    terms["memory"] = ChainTerm(resident.reshape(len(resident), -1), None, exact=exact)
-    names = [device.name for device in binding.target.devices]
-    for k, name in enumerate(names):
+    terms = {"memory": ChainTerm(resident.reshape(len(resident), -1), None, exact=exact)}
+    for k, name in enumerate(device.name for device in binding.target.devices):
         terms[f"memory.{name}"] = ChainTerm(_only(resident, [k]), None, exact=exact)
-        busy = time.reshape(resident.shape)
-        terms[f"busy.{name}"] = ChainTerm(_only(busy, [k]), None, exact=one)
+        terms[f"busy.{name}"] = ChainTerm(_only(time.reshape(resident.shape), [k]), None, exact=one)
     described = binding.tables[0].described
     for name in binding.tables[0].extra:
         if name in described and described[name].over is not None:
             continue  # a mean is no sum
         column = np.stack([t.extra[name] for t in binding.tables]).min(axis=0)
         terms[name] = ChainTerm(column.reshape(len(column), -1), None, exact=one)
-    links = _rising(n, d, p) if binding.options.placement == "contiguous" else None
-    found = Structure(("placement", "precision"), terms, _limits(binding, resident), maxima, links=links)
-    return held.lifted(found, far)
+    return terms
 
 
 def _skips(binding: Binding) -> list[held.Edge]:
@@ -87,10 +111,17 @@ def _backward(binding: Binding) -> bool:
     return bool((binding.entries.edges.dest <= binding.entries.edges.source).any())
 
 
-def _rising(n: int, d: int, p: int) -> NDArray[np.bool_]:
-    """(n - 1, S, S): the next entry is on the same device or on a later one."""
+def _edges(binding: Binding, more: Sequence[held.Edge]) -> tuple[held.Edge, ...]:
+    """All edges between two entries, and ``more``."""
+    edges = binding.entries.edges
+    own = ((int(a), int(b)) for a, b in zip(edges.source, edges.dest, strict=True) if a != b)
+    return tuple(sorted({*own, *more}))
+
+
+def _rising(count: int, d: int, p: int) -> NDArray[np.bool_]:
+    """(count, S, S): the next entry is on the same device or on a later one."""
     on = np.repeat(np.arange(d), p)
-    return np.tile(on[:, None] <= on[None, :], (max(n - 1, 0), 1, 1))
+    return np.tile(on[:, None] <= on[None, :], (count, 1, 1))
 
 
 def _period(binding: Binding, time: Floats, pair_time: Floats, exact: bool) -> MaxTerm:
@@ -195,12 +226,11 @@ def tangent(power: float, devices: Floats, d: int) -> tuple[float, float]:
     return value - slope * power, slope
 
 
-def _pairs(binding: Binding, far: tuple[held.Edge, ...]) -> tuple[Floats, Floats]:
-    """(n - 1 + F, S, S) s and J of the edges between neighbours, then of ``far``, at the sample count where each is
-    smallest."""
+def _pairs(binding: Binding, edges: Sequence[held.Edge]) -> tuple[Floats, Floats]:
+    """(E, S, S) s and J of these edges, at the sample count where each is smallest."""
     tables = binding.tables
-    n, d, p = binding.broken.shape
-    rows = {(i, i + 1): i for i in range(n - 1)} | {edge: n - 1 + f for f, edge in enumerate(far)}
+    d, p = binding.broken.shape[1:]
+    rows = {edge: e for e, edge in enumerate(edges)}
     time, energy = np.zeros((2, len(tables), len(rows), d, p, d, p))
     for k, table in enumerate(tables):
         for e, (a, b) in enumerate(zip(table.edge_source.tolist(), table.edge_dest.tolist(), strict=True)):

@@ -8,19 +8,22 @@ hypervolume and are dropped on the way, which is what makes the bound cheap for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tradespace.problem import ChainTerm
+from tradespace.search.graph_labels import Effort, graph_front, graph_of_terms, shape_of
 from tradespace.search.indicators import EXACT_OBJECTIVES, hypervolume, term_of
 from tradespace.search.labels import Limit, chain_of, chain_of_terms, label_front, limits_of, transition_limit
 from tradespace.search.supports import Supports, directions, priced_terms, supports, upper_volume
 
 if TYPE_CHECKING:
     from tradespace.costs.schedules_structure import TaskStructure
-    from tradespace.problem import ChainTerm, Constraint, Problem, Structure
+    from tradespace.problem import Constraint, Graph, Problem, Structure
     from tradespace.search.indicators import Box
 
 Array = NDArray[np.float64]
@@ -60,8 +63,9 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
     names = chain_objectives(problem, structure)
     if structure is None or names is None or not len(minimised):
         return None
-    exact = all(structure.terms[name].exact for name in names)
-    method = f"label bound on {'exact' if exact else 'minorant'} chain terms"
+    graph = graph_in_use(structure, names)
+    exact = all((graph or structure).terms[name].exact for name in names)
+    method = f"label bound on {'exact' if exact else 'minorant'} {'series-parallel' if graph else 'chain'} terms"
     method += ", volumes estimated" if len(names) > EXACT_OBJECTIVES else ""
     points, epsilon = bound_set(problem, structure, names, minimised, box)
     sets = [points]
@@ -70,7 +74,7 @@ def certified_gap(problem: Problem, minimised: Array, box: Box) -> Gap | None:
     for name, limit in limits[:_LIMITS]:
         if volume >= (1.0 - _WORTH) * bound or len(names) > 3:
             break
-        points, grain = bound_set(problem, structure, names, minimised, box, limit, share=len(limits[:_LIMITS]))
+        points, grain = bound_set(problem, structure, names, minimised, box, (name, limit), share=len(limits[:_LIMITS]))
         sets.append(points)
         tighter = max(hypervolume(np.concatenate([minimised, points]), box), volume)
         if tighter < bound:
@@ -174,7 +178,7 @@ def bound_set(
     names: tuple[str, ...],
     known: Array,
     box: Box,
-    limit: Limit | None = None,
+    limit: tuple[str, Limit] | None = None,
     share: int = 1,
 ) -> tuple[Array, float]:
     """(points (L, M), epsilon): every feasible design below the box's reference point is weakly dominated by one of
@@ -184,13 +188,62 @@ def bound_set(
         names: the objectives' metrics, all with a term.
         limit: one more quantity that labels carry. share: how many bounds share the time of one.
     """
-    chain, m = chain_of(structure, names, [limit] if limit else []), len(names)
+    graph, m = graph_in_use(structure, names), len(names)
+    scale = np.concatenate([box.reference - box.ideal, [_COARSE * limit[1].cap] if limit else []])
+    if graph is not None:
+        return _graph_set(problem, graph, names, known, box, scale, limit, share)
+    chain = chain_of(structure, names, [limit[1]] if limit else [])
     chain = replace(chain, caps=np.concatenate([objective_caps(problem), chain.caps[m:]]))
-    scale = np.concatenate([box.reference - box.ideal, [_COARSE * limit.cap] if limit else []])
     budget = max(chain.label_budget() // share, 20)
     front = label_front(chain, merge="least", scale=scale, budget=budget, reference=box.reference, known=known)
     points = front.values[:, :m]
     return points - _ROUNDING * (np.abs(points) + scale[:m]), front.epsilon
+
+
+def _graph_set(
+    problem: Problem,
+    graph: Graph,
+    names: tuple[str, ...],
+    known: Array,
+    box: Box,
+    scale: Array,
+    limit: tuple[str, Limit] | None,
+    share: int,
+) -> tuple[Array, float]:
+    """`bound_set` from the sums over a graph. A maximum is carried as its sums where that is few quantities."""
+    m = len(names)
+    groups = [graph.groups(name) for name in names]
+    if sum(map(len, groups)) > EXACT_OBJECTIVES - (limit is not None):
+        groups = [(graph.terms[name],) for name in names]
+    owner = np.repeat(np.arange(m), [len(group) for group in groups])
+    own = graph_limits(problem, graph).get(limit[0]) if limit is not None else None
+    arrays = graph_of_terms(graph, [term for group in groups for term in group], [own] if own is not None else [])
+    arrays = replace(arrays, caps=np.concatenate([objective_caps(problem)[owner], arrays.caps[len(owner) :]]))
+    front = graph_front(
+        arrays, merge="least", scale=np.concatenate([scale[:m][owner], scale[m:] if own is not None else []]),
+        effort=Effort.of(arrays, 1.0 / share), reference=box.reference[owner], known=known[:, owner],
+    )  # fmt: skip
+    starts = np.flatnonzero(np.diff(owner, prepend=-1))
+    points = np.maximum.reduceat(front.values[:, : len(owner)], starts, axis=1)
+    return points - _ROUNDING * (np.abs(points) + scale[:m]), front.epsilon
+
+
+def graph_in_use(structure: Structure, names: Sequence[str]) -> Graph | None:
+    """The declared graph, where it says more of these metrics than the chain does and can be solved."""
+    graph = structure.graph
+    if graph is None or any(not graph.groups(name) for name in names) or shape_of(graph):
+        return None
+    return None if all(structure.groups(name) and structure.exact(name) for name in names) else graph
+
+
+def graph_limits(problem: Problem, graph: Graph) -> dict[str, Limit]:
+    """The graph's own limits, and the user's where they are upper limits of a metric with a term."""
+    limits = {name: Limit(ChainTerm(unary), float(cap)) for name, (unary, cap) in graph.limits.items()}
+    for c in problem.constraints:
+        term = graph.terms.get(c.expression.single or "")
+        if term is not None and c.sense == "<=" and c.expression.text not in problem.names:
+            limits[c.text] = Limit(term, c.limit)
+    return limits
 
 
 def chain_objectives(problem: Problem, structure: Structure | None) -> tuple[str, ...] | None:
@@ -225,7 +278,12 @@ def with_constraints(problem: Problem) -> Structure | None:
         objective = c.expression.text in problem.names
         if term is not None and plain and not objective and c.sense == "<=" and c.limit > 0:
             limits[c.text] = (term.unary, c.limit)
-    return replace(structure, limits=limits)
+    graph = structure.graph
+    if graph is not None:
+        every = graph_limits(problem, graph)
+        own = {name: (every[name].term.unary, every[name].cap) for name in limits if name in every}
+        graph = replace(graph, limits=own)
+    return replace(structure, limits=limits, graph=graph)
 
 
 def unstructured(problem: Problem) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tradespace.search.contract import rng
 
 if TYPE_CHECKING:
-    from tradespace.problem import ChainTerm, Problem, Scores, Structure
+    from tradespace.problem import ChainTerm, Graph, Problem, Scores, Structure
 
 Array = NDArray[np.float64]
 
@@ -118,8 +118,18 @@ def least_values(problem: Problem) -> Array:
     for m, objective in enumerate(problem.objectives):
         term = term_of(structure, objective.expression.single if objective.direction == "min" else None)
         if structure is not None and term is not None:
-            bounds[m] = shortest(term, structure.links)
+            of_graph = _least_of_graph(structure.graph, objective.expression.single or "")
+            bounds[m] = max(shortest(term, structure.links), of_graph)
     return bounds
+
+
+def _least_of_graph(graph: Graph | None, name: str) -> float:
+    """What no sum of a metric over a series-parallel graph is below; -inf where there is none."""
+    from tradespace.search.graph_labels import graph_least, shape_of  # which needs this module
+
+    if graph is None or name not in graph.terms or shape_of(graph):
+        return -np.inf
+    return graph_least(graph, graph.terms[name])
 
 
 def term_of(structure: Structure | None, name: str | None) -> ChainTerm | None:

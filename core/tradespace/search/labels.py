@@ -29,11 +29,9 @@ Rows = NDArray[np.intp]
 
 _WORK = {1: 6e7, 2: 6e7, 3: 6e7, 4: 2.6e6, 5: 4e5}  # candidates compared in about a second, by quantities
 _FEWER = 2e5
-_BISECTIONS = 20
-_FEWEST = 20
+_BISECTIONS = _FEWEST = 20
 _OVERHEAD = 1000  # labels that take as long as an entry without any
-_ALL = 2**62
-_CODES = 2.0**62
+_ALL, _CODES = 2**62, 2.0**62
 _HUGE = 1e290
 
 
@@ -206,7 +204,7 @@ def label_front(
         ceiling = np.concatenate([np.minimum(ceiling[:m], reference), ceiling[m:]])
     if known is not None:  # what a known design uses does not matter
         known = np.pad(known, ((0, 0), (0, q - m)), constant_values=-_HUGE)
-    step = _Step(merge, scale, budget, np.log1p(epsilon) / n if epsilon else 0.0)
+    step = MergeStep(merge, scale, budget, np.log1p(epsilon) / n if epsilon else 0.0)
     links = [*chain.classes(), (np.zeros(states, np.intp),) * 2]
     begin = [_Labels(np.zeros((1, q)), np.zeros(1, np.intp))] * states
     labels, widest, slack = begin, 0.0, 0.0
@@ -258,7 +256,9 @@ def _pad(array: Array, to: int, value: float) -> Array:
 
 
 @dataclass(frozen=True)
-class _Step:
+class MergeStep:
+    """How labels are merged: see `label_front`. ``width``: of a cell at least, 0 = none is needed."""
+
     merge: str
     scale: Array
     budget: int
@@ -307,7 +307,7 @@ def _cross(
 
 
 def _pool(
-    unary: Array, labels: Sequence[_Labels], classes: Rows, bound: _Bound, step: _Step, hint: float
+    unary: Array, labels: Sequence[_Labels], classes: Rows, bound: _Bound, step: MergeStep, hint: float
 ) -> tuple[list[Array], NDArray[np.integer], NDArray[np.integer], float]:
     """What is worth keeping of an entry's labels, by class of states: (values by class, parent (L,), state (L,),
     widest cell). ``labels``: those that reach each state."""
@@ -323,7 +323,7 @@ def _pool(
         offset = np.concatenate([[0], np.cumsum([len(each.parent) for each in here])])
         parent = np.concatenate([each.parent for each in here])[offset[found.list] + found.row]
         if len(values) > step.budget or (step.width and len(values)):
-            values, chosen, width = _merge(values, step, widest or hint)
+            values, chosen, width = merged(values, step, widest or hint)
             order = np.lexsort(values.T[::-1])
             values, chosen, widest = values[order], chosen[order], max(widest, width)
             parent, state = parent[chosen], state[chosen]
@@ -338,9 +338,9 @@ def _class(rows: Array) -> Rows:
     return np.unique(rows.reshape(len(rows), -1), axis=0, return_inverse=True)[1].ravel()
 
 
-def _merge(values: Array, step: _Step, hint: float) -> tuple[Array, Rows, float]:
+def merged(values: Array, step: MergeStep, hint: float, prefer: Array | None = None) -> tuple[Array, Rows, float]:
     """One label per cell of about the finest grid that meets the budget: (values, row that stands for it, cell width).
-    ``hint``: a width to try first, 0 without."""
+    ``hint``: a width to try first, 0 without. ``prefer`` (L,): of a cell the least stands, not the least sum."""
     relative = step.merge == "design" and bool((values >= 0).all())
     place = np.log(np.maximum(values, 1e-12 * step.scale)) if relative else values / step.scale
     place = place - place.min(axis=0)
@@ -358,7 +358,7 @@ def _merge(values: Array, step: _Step, hint: float) -> tuple[Array, Rows, float]
             middle = float(np.sqrt(fine * coarse))
             middle = max(middle, coarse / near) if fits else min(middle, fine * near)
         width, cells = coarse, _codes(place, coarse)
-    order = np.lexsort(((values / step.scale).sum(axis=1), cells))
+    order = np.lexsort(((values / step.scale).sum(axis=1) if prefer is None else prefer, cells))
     starts = np.flatnonzero(np.diff(cells[order], prepend=-1))
     chosen = order[starts]
     if step.merge == "design":

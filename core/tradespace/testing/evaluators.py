@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from tradespace import units
 from tradespace.costs.held import remembered
 from tradespace.designs import Choice, Composition, Designs, Space
-from tradespace.problem import ChainTerm, Metric, Prices, check_prices
+from tradespace.problem import ChainTerm, Metric, Prices, Structure, check_prices
+from tradespace.search.graph_labels import graph_sums
 from tradespace.testing import problems
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 
@@ -232,17 +233,21 @@ def structure_holds(subject: EvaluatorSubject) -> None:
     if structure is None:
         not_applicable("declares no structure")
     directions = {metric.name: metric.direction for metric in subject.evaluator.metrics}
-    state, states = _states(subject, structure.variables)
+    state, states = _apart(subject, structure) if structure.apart else _states(subject, structure.variables)
+    graph, own = structure.graph, state
     if structure.links is not None:
         try:
             state, states = remembered(structure.links, state, states), structure.links.shape[1]
         except ValueError as error:
             fail(f"links forbid {error}, which the space allows")
     prices = subject.price(subject.designs)
-    for name, term in structure.terms.items():
+    sums = [(name, term, _chain_sum(term, state, states, name)) for name, term in structure.terms.items()]
+    if graph is not None:
+        sums += [(name, term, graph_sums(graph, term, own)) for name, term in graph.terms.items()]
+    for name, term, total in sums:
         if directions.get(name) != "min":
             fail(f"'{name}' is no metric of direction 'min'")
-        total, price = _chain_sum(term, state, states, name), prices[name]
+        price = prices[name]
         slack = EXACT * np.maximum(np.abs(price), np.abs(total))
         wrong = np.abs(total - price) > slack if term.exact else total > price + slack
         if wrong.any():
@@ -274,6 +279,12 @@ def _states(subject: EvaluatorSubject, names: Sequence[str]) -> tuple[Array, int
         options = len(variable.options) if isinstance(variable, Choice) else variable.width
         state, states = state * options + codes, states * options
     return state, states
+
+
+def _apart(subject: EvaluatorSubject, structure: Structure) -> tuple[Array, int]:
+    """(N, n) codes of the variables one after the other, and how many states a term has."""
+    codes = [subject.designs.columns[name].astype(np.int64) for name in structure.variables]
+    return np.concatenate(codes, axis=1), next(iter(structure.terms.values())).unary.shape[1]
 
 
 def _chain_sum(term: ChainTerm, state: Array, states: int, name: str) -> Array:

@@ -12,7 +12,7 @@ import pytest
 from tradespace.designs import Choice, Composition, Designs, Integer, Permutation, Real, Space
 from tradespace.errors import PluginError, TradespaceError
 from tradespace.plugins import registry
-from tradespace.problem import Metric
+from tradespace.problem import ChainTerm, Metric, Structure
 from tradespace.search.api import search
 from tradespace.testing.problems import Distances, ToyChain, conditional_space
 from tradespace_optimizers import supports
@@ -39,6 +39,25 @@ class Tight:
     def price(self, designs: Designs) -> dict[str, Any]:
         v = designs["v"].astype(float)
         return {"cost": v.sum(axis=1), "time": (2 - v).sum(axis=1), "dear": 12.0 - (v > 0).sum(axis=1)}
+
+
+class Split:
+    """Nine units in order over three parts, each with a cost and a time in each part: a declared chain."""
+
+    space = SPACES["Composition"]
+    metrics = (Metric("cost", "1", "min"), Metric("time", "1", "min"))
+    tables = np.random.default_rng(0).integers(1, 30, (2, 9, 3)).astype(float)
+
+    def price(self, designs: Designs) -> dict[str, Any]:
+        part = np.stack([np.repeat(np.arange(3), row) for row in designs["v"].astype(int)])
+        return {
+            m.name: table[np.arange(9), part].sum(axis=1) for m, table in zip(self.metrics, self.tables, strict=True)
+        }
+
+    def structure(self) -> Structure:
+        rising = np.tile(np.arange(3)[:, None] <= np.arange(3), (8, 1, 1))
+        terms = {m.name: ChainTerm(table) for m, table in zip(self.metrics, self.tables, strict=True)}
+        return Structure(("v",), terms, links=rising)
 
 
 def accepts(name: str, evaluator: Any, evaluations: int = 12) -> bool:
@@ -75,7 +94,9 @@ GENERAL = [n for n in INSTALLED if "task graph" not in DECLARED[n].note]  # the 
 def test_kinds_of_variables(name: str, kind: str) -> None:
     """A space of one kind is searched exactly where the kind is declared."""
     evaluator: Any = ToyChain() if kind == "Choice" else Distances(SPACES[kind])
-    if DECLARED[name].objectives[1] == 1:
+    if structured(name) and kind == "Composition":
+        evaluator = Split()
+    elif DECLARED[name].objectives[1] == 1:
         evaluator = ToyChain(objectives=1) if kind == "Choice" else Distances(SPACES[kind], objectives=1)
     assert accepts(name, evaluator) == (kind in DECLARED[name].variables)
 

@@ -125,6 +125,8 @@ class Reduced:
         whole = own() if own is not None else None
         if whole is None or not any(name in self.fixed for name in whole.variables):
             return whole
+        if whole.links is not None or whole.apart:  # states are more than the codes of the variables
+            return None
         sizes = [len(getattr(self.inner.space[name], "options", ())) for name in whole.variables]
         n = self.inner.space[whole.variables[0]].width
         codes = np.arange(int(np.prod(sizes)))
