@@ -19,6 +19,7 @@ Rows = NDArray[np.intp]
 KEPT = 20_000  # told designs that may still become parents
 TCHEBYCHEFF = 0.7  # share of the worst objective in a direction's value, the rest is the weighted sum
 TRUSTED = 0.3  # correlation on held-out designs above which predictions rank children
+ENDS = 0.1  # share of directions along one objective alone
 DOUBT = 2  # with several objectives every so many slots take children as they come: a front has parts that no sum shows
 
 
@@ -53,8 +54,13 @@ class Pool:
         return self.space.size is not None and len(self._seen) >= self.space.size
 
     def directions(self, n: int, rng: np.random.Generator) -> Array:
-        """(n, M) weights, uniform on the simplex."""
-        return np.asarray(rng.dirichlet(np.ones(self.objectives.shape[1]), n))
+        """(n, M) weights: uniform on the simplex, some one objective alone, without which fronts lack their ends."""
+        m = self.objectives.shape[1]
+        weights = np.asarray(rng.dirichlet(np.ones(m), n))
+        if m > 1:
+            ends = np.flatnonzero(rng.random(n) < ENDS)
+            weights[ends] = np.eye(m)[rng.integers(0, m, len(ends))]
+        return weights
 
     def value(self, weights: Array, objectives: Array, violation: Array) -> Array:
         """How bad designs are in directions, smaller is better: (n, N) for (n, M) weights and (N, M) objectives, or

@@ -20,6 +20,7 @@ from tradespace.testing.optimizers import check_optimizer
 from tradespace.testing.problems import problem_of, view_of
 from tradespace_optimizers.nas_evolution import NASEvolution, NASEvolutionOptions
 from tradespace_optimizers.nas_evolution_model import Additive, features
+from tradespace_optimizers.nas_evolution_pool import Pool
 from tradespace_optimizers.tinynas import TinyNAS, TinyNASOptions
 from tradespace_optimizers.tinynas_spaces import Spaces, outer_variables
 
@@ -227,6 +228,15 @@ def test_evolution_beats_random_in_basins(optimizer: str) -> None:
         best[name] = [float(f.values.max()) for f in fronts]
     assert np.median(best[optimizer]) > max(best["random"])
     assert optimizer == "nas_evolution" or min(best[optimizer]) > max(best["random"])
+
+
+def test_some_directions_follow_one_objective_alone() -> None:
+    pool = Pool(view_of(problem_of(Basins())))
+    pool.objectives = np.empty((0, 3))
+    weights = pool.directions(1000, rng(0, 0, "ask"))
+    assert np.allclose(weights.sum(axis=1), 1.0)
+    alone = (weights == 1.0).any(axis=1)
+    assert 0.05 < alone.mean() < 0.2 and (weights[alone] == 1.0).any(axis=0).all()
 
 
 def test_a_stuck_population_starts_afresh() -> None:
