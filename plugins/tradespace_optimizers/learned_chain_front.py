@@ -26,6 +26,7 @@ States = NDArray[np.intp]
 
 _MODEL_DESIGNS, _THOROUGH = 40_000, 80_000  # priced on the arrays: half a second, a second
 _NEIGHBOURS, _AT_ONCE = 120_000, 8_000  # of a front's designs, priced there in a third of a second; and in one call
+_MANY = 4  # objectives
 _BATCH = 400
 
 
@@ -53,7 +54,8 @@ def searched(
 ) -> tuple[States, Array]:
     """Paths (L, n) and objectives (L, M) of the front that pgsam finds on the arrays, limits that cannot bind left
     out. ``groups``: how many of the chain's sums, in order, each objective is the largest of; one each by default.
-    ``thorough``: twice as long, and then what is near the front."""
+    ``thorough``: twice as long, and then what is near the front; not from four objectives on, whose fronts are so large
+    that this would take ten seconds."""
     keep = [*range(chain.objectives), *open_limits(chain)]
     pair = None if chain.pair is None else chain.pair[..., keep]
     arrays = ChainArrays(chain.unary[..., keep], pair, chain.caps[keep], chain.objectives)
@@ -65,6 +67,7 @@ def searched(
         rows = np.flatnonzero(scores.feasible)
         rows = rows[nondominated(scores.objectives[rows])]
         return entries.state(entries.codes(every.take(rows))), scores.objectives[rows]
+    thorough = thorough and len(model.groups) < _MANY
     designs = _THOROUGH if thorough else _MODEL_DESIGNS
     view = SearchView(model.space, problem.names, problem.repair, None, designs)
     pgsam = PGSAM(view, PGSAMOptions(warm_start="none"))
