@@ -32,6 +32,8 @@ OTHER = 0.25
 """Share of ants that start from any member of the archive instead of the best of their direction (ours)."""
 LENIENT = (0.1, 0.3)
 """Chance at the start that a chain follows ants that are all worse: the only chain, one of several (ours)."""
+PACE, HURRIED = 20, 128
+"""By the clock alone a batch grows to this share of what was told, to so many ants: small ones cost their overhead."""
 SLOW = 5
 """Two time-scales: of so many batches one is built by the colony, the others by the policy alone."""
 
@@ -43,7 +45,8 @@ class RLACOOptions:
     the first tenth, then its probabilities become the trails and it imitates the best ants), "two-timescale" (policy in
     most batches, the colony rebuilds now and then).
     learner, colony: False switches that half off ("ACO only", "RL only").
-    ants: designs per batch; 0: 32, or 16 where the budget is small for the size of a design.
+    ants: designs per batch; 0: 32, or 16 where the budget is small for the size of a design; by the clock alone up to
+    128 later.
     alpha, beta: exponents of trail and policy. rho: how far trails move per batch.
     rebuild: ants take over most of a good design and rebuild a part; False builds every design from nothing.
     suggestions: start from the evaluator's constructive plans.
@@ -100,7 +103,8 @@ class RLACO:
         self._elite: NDArray[np.intp] = np.zeros(len(self._directions), np.intp)  # rows of the archive
         width = sum(lane.width for lane in self._lanes)
         self._many = int(np.clip(self._budget / (20 * width), 1, CHAINS)) if objectives == 1 else 1
-        self.batch = options.ants or (16 if objectives == 1 and self._many == 1 else 32)
+        self._ants = options.ants or (16 if objectives == 1 and self._many == 1 else 32)
+        self._grows = not options.ants and view.evaluations is None and view.seconds is not None
         self._chains: Designs | None = None  # what each chain stands at (one objective: an archive of one is too few)
         self._costs: Array = np.full((self._many, 2), np.inf)  # violation, objective of each chain
         self._repair, self._seen = view.repair, set[int]()
@@ -109,6 +113,11 @@ class RLACO:
         self._polisher = _Polisher(tasks, view) if polish and tasks is not None else None
         self._polished = view.space.homogeneous().take(slice(0, 0))
         self._told, self._batches, self._idle, self._primed = 0, 0, 0, False
+
+    @property
+    def batch(self) -> int:
+        """Designs it likes to be asked for now."""
+        return max(self._ants, min(self._told // PACE, HURRIED)) if self._grows else self._ants
 
     # -- asking -------------------------------------------------------------------------------------------------------
 

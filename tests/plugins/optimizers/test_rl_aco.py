@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -208,3 +209,14 @@ def test_reinserting_moves_one_thing_and_keeps_the_rest_in_order() -> None:
     for order in orders.tolist():
         assert sorted(order) == list(range(12)) and order != list(range(12))
         assert any([x for x in order if x != thing] == [x for x in range(12) if x != thing] for thing in range(12))
+
+
+@pytest.mark.parametrize(("seconds", "ants", "last"), [(1.0, 0, 100), (None, 0, 32), (1.0, 32, 32)])
+def test_batches_grow_by_the_clock_alone(seconds: float | None, ants: int, last: int, stream: Any) -> None:
+    problem = ts.Problem.of(stream, ["response", "energy"])
+    view = replace(problems.view_of(problem, 2000), evaluations=None if seconds else 2000, seconds=seconds)
+    optimizer = RLACO(view, RLACOOptions(ants=ants))
+    assert optimizer.batch == 32
+    designs = problem.space.sample(2000, rng(0, 0, "probe"))
+    optimizer.tell(designs, problem.score(designs), rng(0, 0, "tell"))
+    assert optimizer.batch == last
