@@ -165,7 +165,8 @@ def _solve(
     rows = rows[spread_order(values[rows])]
     merged = exact and found.epsilon and (priced or found.epsilon > _WORTH_SAYING)
     near = _reached(groups, list(limits.values()), values[rows], structure.links) if merged else None
-    return _Solved(states[rows], found.epsilon, left, near)
+    grain = np.inf if carried and found.epsilon else found.epsilon  # of merged labels the one kept may break a limit
+    return _Solved(states[rows], grain, left, near)
 
 
 def _reached(

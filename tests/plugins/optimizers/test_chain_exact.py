@@ -174,3 +174,14 @@ def test_budgets_of_time_and_memory_report_what_they_cost() -> None:
         assert near.any(axis=1).all()
     with pytest.raises(ProblemError, match="at least 0"):
         ChainExactOptions(seconds=-1.0)
+
+
+def test_merged_labels_promise_no_factor_where_limits_bind() -> None:
+    """The cheaper of two labels in a cell uses a little more of the limit, which only the other one keeps."""
+    evaluator = RandomChain(0, n=3, m=1, pairs=False, limited=True)
+    evaluator.unary = np.tile([[0.0, 0.0], [10.0, 9.8], [10.0, 110.0]], (1, 1, 2))
+    evaluator.weight, evaluator.limit = np.tile([[0.0, 0.0], [10.0, 10.05], [10.0, 0.0]], 2), 20.0
+    view = view_of(Problem.of(evaluator, ["cost0"]), Budget())
+    solved = ChainExact(view, ChainExactOptions(epsilon=0.3))
+    found = evaluator.price(solved.ask(1, np.random.default_rng(0)))["cost0"][0]
+    assert found <= 20.0 * (1.0 + solved.epsilon)
