@@ -24,7 +24,11 @@ def minimised(problem: Problem, structure: Structure | None) -> Structure | None
         return structure
     terms = _turned(structure.terms, turned & set(structure.maxima), turned)
     maxima = {name: term for name, term in structure.maxima.items() if name not in turned}
-    return replace(structure, terms=terms, maxima=maxima, tasks=None)
+    graph = structure.graph
+    if graph is not None:
+        known = {name: term for name, term in graph.maxima.items() if name not in turned}
+        graph = replace(graph, terms=_turned(graph.terms, turned & set(graph.maxima), turned), maxima=known)
+    return replace(structure, terms=terms, maxima=maxima, graph=graph, tasks=None)
 
 
 def _turned(terms: Mapping[str, ChainTerm], loose: set[str], turned: set[str]) -> dict[str, ChainTerm]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.core.search.toys import RandomChain, brute_front, everything
+from tests.core.test_structures import Network
 
 from tradespace.problem import ChainTerm, MaxTerm, Metric, Problem, Structure
 from tradespace.search import Budget, search, view_of
@@ -77,3 +78,12 @@ def test_published_rows_are_decided_by_what_the_search_sees() -> None:
     chain = RandomChain(3, n=8)
     assert choose(Problem.of(chain, ["max:cost0"])) == "chain_exact"
     assert choose(Problem.of(RandomChain(3, n=8, minorant=True), ["max:cost0"])) == "pgsam"
+
+
+@pytest.mark.parametrize("goals", [["max:cost0", "cost1"], ["cost0", "max:cost1", "max:cost2"]])
+def test_graphs_are_turned_too(goals: list[str]) -> None:
+    _, scores = everything(Problem.of(Network(1, full=True), goals))
+    best = brute_front(scores.objectives[scores.feasible])
+    front = search(Network(1, full=True), goals, optimizer="chain_exact")
+    assert front.note == "exact" and np.array_equal(np.unique(front.minimised, axis=0), best)
+    assert not structure_of(Network(1, worst=True), ["max:cost0", "cost1"]).graph.groups("cost0")  # type: ignore[union-attr]
