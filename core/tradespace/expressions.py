@@ -20,6 +20,7 @@ from tradespace.errors import ProblemError, suggestion
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WORD = re.compile(r"[^\W\d][\w.\[\]-]*")
 _LIMIT = 1000
+_EXAMPLE = "Write it like 'memory.dgpu<=8 GB' or 'throughput>=20'."
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": np.add,
     "-": np.subtract,
@@ -66,12 +67,23 @@ def split_comparison(text: str, where: str | None = None) -> tuple[str, str, str
     parts = re.split(r"(<=|>=)", text.replace("≤", "<=").replace("≥", ">=")) if isinstance(text, str) else []
     if len(parts) != 3 or not parts[0].strip() or not parts[2].strip():
         raise ProblemError(
-            "a constraint compares an expression with a limit",
+            "a constraint compares an expression with a limit by <= or >=",
             value=text,
             where=where,
-            remedy="Write it like 'memory.dgpu<=8 GB' or 'throughput>=20'.",
+            remedy=_instead(text) if isinstance(text, str) else _EXAMPLE,
         )
     return parts[0].strip(), parts[1], parts[2].strip()
+
+
+def _instead(text: str) -> str:
+    """How to write what was meant by one < > = == instead."""
+    parts = re.split(r"(<=|>=|==|=|<|>)", text)
+    if len(parts) != 3 or not parts[0].strip() or not parts[2].strip() or parts[1] in ("<=", ">="):
+        return _EXAMPLE
+    left, sense, right = (part.strip() for part in parts)
+    if sense in "<>":
+        return f"Write '{left}{sense}={right}': a limit may be met, and one just inside it is a number of your choice."
+    return f"Ask for both sides, ['{left}>={right}', '{left}<={right}'], or leave some room between them."
 
 
 class _Parser:

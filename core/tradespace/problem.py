@@ -188,8 +188,9 @@ class Problem:
     constraints: tuple[Constraint, ...]
 
     @classmethod
-    def of(cls, evaluator: Evaluator, objectives: Sequence[str], constraints: Sequence[str] = ()) -> Problem:
-        """Objectives are metric names or expressions, optionally "min:..." or "max:..."; constraints compare."""
+    def of(cls, evaluator: Evaluator, objectives: Sequence[str], constraints: Sequence[str] | str = ()) -> Problem:
+        """Objectives are metric names or expressions, optionally "min:..." or "max:..."; constraints compare, and one
+        may be given alone."""
         _check_evaluator(evaluator)
         if not objectives or isinstance(objectives, str):
             raise ProblemError(
@@ -200,7 +201,8 @@ class Problem:
         chosen = tuple(_objective(text, evaluator.metrics) for text in objectives)
         if len({o.name for o in chosen}) != len(chosen):
             raise ProblemError("objectives must differ", value=", ".join(objectives))
-        return cls(evaluator, chosen, tuple(_constraint(text, evaluator.metrics) for text in constraints))
+        limits = (constraints,) if isinstance(constraints, str) else tuple(constraints or ())
+        return cls(evaluator, chosen, tuple(_constraint(text, evaluator.metrics) for text in limits))
 
     @property
     def space(self) -> Space:
@@ -294,6 +296,14 @@ def _check_evaluator(evaluator: Any) -> None:
         )
     if not isinstance(evaluator.space, Space) or not evaluator.metrics:
         raise PluginError("an evaluator has a Space and at least one Metric", value=type(evaluator).__name__)
+    for metric in evaluator.metrics:
+        if not isinstance(metric, Metric):
+            raise PluginError(
+                "a metric states its unit and the direction that is better",
+                value=repr(metric),
+                where=f"metrics of {type(evaluator).__name__}",
+                remedy=f"Write Metric('{metric if isinstance(metric, str) else 'latency'}', 's', 'min').",
+            )
     names = [m.name for m in evaluator.metrics]
     if len(set(names)) != len(names):
         raise PluginError("metric names must differ", value=names)

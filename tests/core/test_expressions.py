@@ -79,3 +79,16 @@ def test_comparisons() -> None:
     for text in ("a < 2", "a", "a <= 1 <= 2", "<= 3"):
         with pytest.raises(ProblemError, match="compares an expression with a limit"):
             split_comparison(text)
+
+
+def test_refused_comparisons_say_what_to_write() -> None:
+    for text, instead in {
+        "a < 2": r"Write 'a<=2'",
+        "a>2 GB": r"Write 'a>=2 GB'",
+        "a == 2": r"\['a>=2', 'a<=2'\]",
+        "a=2": r"\['a>=2', 'a<=2'\]",
+        "a": "Write it like",
+        "1 < a < 2": "Write it like",
+    }.items():
+        with pytest.raises(ProblemError, match=instead):
+            split_comparison(text)

@@ -119,3 +119,17 @@ def test_own_violations_come_first_and_are_named() -> None:
 def test_an_object_without_the_three_members_is_named() -> None:
     with pytest.raises(PluginError, match="int lacks space, metrics, price"):
         Problem.of(3, ["latency"])  # type: ignore[arg-type]
+
+
+def test_one_constraint_may_stand_alone() -> None:
+    alone = Problem.of(Toy(), ["latency"], "memory.dgpu<=2 GB")
+    assert alone.constraints == Problem.of(Toy(), ["latency"], ["memory.dgpu<=2 GB"]).constraints
+    assert Problem.of(Toy(), ["latency"], None).constraints == ()  # type: ignore[arg-type]
+
+
+def test_metrics_without_unit_and_direction_are_refused() -> None:
+    class Named(Toy):
+        metrics = ("latency", "energy")  # type: ignore[assignment]
+
+    with pytest.raises(PluginError, match=r"metrics of Named.*'latency'.*Metric\('latency', 's', 'min'\)"):
+        Problem.of(Named(), ["latency"])

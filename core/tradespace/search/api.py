@@ -10,18 +10,18 @@ from tradespace.designs import Designs
 from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.problem import Evaluator, Problem
-from tradespace.search.contract import Budget, Observer, Optimizer, SearchView
+from tradespace.search.contract import Budget, Observer, Optimizer, SearchView, whole
 from tradespace.search.directions import minimised
 from tradespace.search.front import Front
 from tradespace.search.gap import with_constraints
-from tradespace.search.loop import guarded, run
+from tradespace.search.loop import check, guarded, run
 from tradespace.search.start import checked_start, started, suggesting
 
 
 def search(
     evaluator: Evaluator,
     objectives: Sequence[str],
-    constraints: Sequence[str] = (),
+    constraints: Sequence[str] | str = (),
     *,
     optimizer: str | type | Optimizer = "auto",
     options: Mapping[str, Any] | None = None,
@@ -39,7 +39,7 @@ def search(
     Args:
         evaluator: see `tradespace.problem.Evaluator`; ``price`` may return a plain dict of ``(N,)`` arrays.
         objectives: metric names or expressions, optionally "min:..." or "max:...".
-        constraints: comparisons such as "memory.dgpu<=8 GB".
+        constraints: comparisons such as "memory.dgpu<=8 GB", or one of them.
         optimizer: a registered name, a class ``(view, options)``, or an instance; "auto" picks one and says why.
         options: fields of the optimizer's ``Options``; not with an instance.
         evaluations, seconds, stagnation: the budget; the first that is reached ends the search.
@@ -53,7 +53,8 @@ def search(
         TradespaceError: names, units, options or budgets that do not fit, or an evaluator that breaks its contract.
     """
     problem = Problem.of(evaluator, objectives, constraints)
-    budget = Budget(evaluations, seconds, stagnation)
+    budget, batch = Budget(evaluations, seconds, stagnation), whole(batch)
+    check(budget, seed, batch)
     first = checked_start(problem.space, start)
     if isinstance(optimizer, str | type):
         view = suggesting(view_of(problem, budget), first)

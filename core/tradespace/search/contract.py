@@ -21,6 +21,11 @@ def rng(seed: int, batch: int, role: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, batch, ROLES[role]))))
 
 
+def whole(number: Any) -> Any:
+    """1e3 as 1000; anything else as it is, for `loop.check` to judge."""
+    return int(number) if isinstance(number, float | np.number) and float(number).is_integer() else number
+
+
 @dataclass(frozen=True)
 class SearchView:
     """All an optimizer knows of a problem. ``repair`` is what the loop applies to every asked batch."""
@@ -57,11 +62,18 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class Budget:
-    """When a search ends: the first that is reached. ``stagnation``: batches without a hypervolume gain of 1e-6."""
+    """When a search ends: the first that is reached. ``stagnation``: batches without a hypervolume gain of 1e-6.
+
+    Whole numbers may be written as 1e4; other numbers are refused when the search begins.
+    """
 
     evaluations: int | None = 10_000
     seconds: float | None = None
     stagnation: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("evaluations", "stagnation"):
+            object.__setattr__(self, key, whole(getattr(self, key)))
 
 
 @dataclass(frozen=True)

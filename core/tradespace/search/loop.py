@@ -84,7 +84,7 @@ def run(
         StudyError: a replayed batch differs from what was logged.
         ProblemError: the budget or the seed makes no sense.
     """
-    _check(budget, seed, batch)
+    check(budget, seed, batch)
     state = _Run(problem, Archive(problem.space, len(problem.objectives)), Relaxations(problem))
     interrupted = False
     try:
@@ -245,12 +245,14 @@ def _spent(state: _Run, budget: Budget) -> str:
     return ""
 
 
-def _check(budget: Budget, seed: int, batch: int | None) -> None:
+def check(budget: Budget, seed: int, batch: int | None) -> None:
+    """Raises `ProblemError` for a budget, seed or batch that makes no sense."""
     limits = {"evaluations": budget.evaluations, "seconds": budget.seconds, "stagnation": budget.stagnation}
     if all(limit is None for limit in limits.values()):
         raise ProblemError("a search needs a budget: evaluations, seconds or stagnation", where="budget")
     for key, limit in {**limits, "batch": batch}.items():
-        if limit is not None and not (isinstance(limit, int | float | np.number) and 0 < limit < np.inf):
+        number = isinstance(limit, int | float | np.number) and not isinstance(limit, bool)
+        if limit is not None and not (number and 0 < limit < np.inf):
             raise ProblemError(f"{key} is a positive number", value=limit, where="budget")
         if limit is not None and key != "seconds" and limit != int(limit):
             raise ProblemError(f"{key} is a whole number", value=limit, where="budget")

@@ -99,3 +99,23 @@ def test_the_package_stands_for_the_function() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert list(inspect.signature(ts.search).parameters)[:3] == ["evaluator", "objectives", "constraints"]
+
+
+def test_whole_budgets_may_be_written_as_floats() -> None:
+    whole = search(Plain(), GOALS, evaluations=100, seed=1, batch=20)
+    front = search(Plain(), GOALS, evaluations=1e2, seed=1, batch=20.0)  # type: ignore[arg-type]
+    assert front.evaluations == whole.evaluations and np.array_equal(front.designs.digest, whole.designs.digest)
+    assert search(Plain(), GOALS, evaluations=np.int64(100)).evaluations == 100  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"evaluations": 10.5}, {"evaluations": "9"}, {"evaluations": True}, {"batch": 2.5},
+                                   {"seed": -1}, {"evaluations": float("nan")}, {"stagnation": 0.5}])  # fmt: skip
+def test_budgets_are_checked_before_anything_is_built(given: dict[str, object]) -> None:
+    class Never:
+        Options = PGSAMOptions
+
+        def __init__(self, view: object, options: object) -> None:
+            raise AssertionError("built")
+
+    with pytest.raises(ProblemError, match=next(iter(given))):
+        search(Plain(), GOALS, optimizer=Never, **given)  # type: ignore[arg-type]
