@@ -128,7 +128,7 @@ class _Rewriter:
         known = self.names(group)
         if value in known:
             return value
-        if group in ("workload", "target") and _looks_like_path(value):
+        if group in ("workload", "target") and _is_path(value):
             option = f"file-{len(self.files) + 1}"
             self.files[group, option] = value
             return option
@@ -201,8 +201,10 @@ def check_class(name: str, where: str) -> None:
         )
 
 
-def _looks_like_path(value: str) -> bool:
-    return "/" in value or Path(value).suffix in (".yaml", ".yml", ".json", ".gguf") or _exists(value)
+def _is_path(value: str) -> bool:
+    from tradespace.workloads.load import looks_like_path
+
+    return looks_like_path(value) or _exists(value)
 
 
 def _exists(value: str) -> bool:

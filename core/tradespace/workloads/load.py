@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ MAX_EXTENDS = 16
 FILE = "file"
 """The workload that is a file of the user: `workload=file workload.path=model.gguf`."""
 _YAML = (".yaml", ".yml")
-_SUFFIXES = (*_YAML, ".json", ".jsonl", ".csv", ".gguf", ".onnx", ".tflite", ".safetensors", ".gz")
+_MODELS = (".gguf", ".onnx", ".tflite", ".safetensors", ".pt", ".pth", ".bin", ".h5", ".keras", ".pb")
+_SUFFIXES = (*_YAML, ".json", ".jsonl", ".csv", ".gz", *_MODELS)
 _GLIMPSE = 4096
 
 
@@ -106,8 +108,9 @@ def _find(ref: str | Path, registry: Registry) -> Mapping[str, Any] | Path:
         exists = False
     if exists:
         return _entry(path, None) if path.suffix in _YAML and path.is_file() else path
-    if isinstance(ref, Path) or _looks_like_path(ref):
-        raise InputError("the file or folder exists", value=str(ref), where="workload")
+    if isinstance(ref, Path) or looks_like_path(ref):
+        remedy = "Check the path; `tradespace list workloads` shows the names that need no file."
+        raise InputError("this file or folder does not exist", value=str(ref), where="workload", remedy=remedy)
     known = workload_names(registry)
     raise UnknownName("workload", ref[:80], known, remedy=registry.hint(ref[:80], known))
 
@@ -130,13 +133,14 @@ def _entry(path: Path, name: str | None) -> Mapping[str, Any]:
 def _beside(path: Path, entry: dict[str, Any]) -> dict[str, Any]:
     """A relative path in a file's `extends` is meant from the file's folder."""
     base = entry.get("extends")
-    if isinstance(base, str) and _looks_like_path(base) and not Path(base).is_absolute():
+    if isinstance(base, str) and looks_like_path(base) and not Path(base).is_absolute():
         entry["extends"] = str(path.parent / base)
     return entry
 
 
-def _looks_like_path(ref: str) -> bool:
-    return "/" in ref or Path(ref).suffix in _SUFFIXES
+def looks_like_path(ref: str) -> bool:
+    """Whether a text is meant as a path: it has a separator, or ends like a model or data file, there or not."""
+    return "/" in ref or os.sep in ref or Path(ref).suffix.lower() in _SUFFIXES
 
 
 def _merge_all(layers: list[Mapping[str, Any]]) -> dict[str, Any]:

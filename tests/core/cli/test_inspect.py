@@ -47,7 +47,7 @@ def test_a_file_of_the_user(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["gpt2", "phase=[1"], "valid YAML"),
         (["gpt2", "pase=decode"], "Did you mean 'phase'"),
         (["gpt2", "batch=-1"], "whole number"),
-        (["none.gguf"], "exists"),
+        (["none.gguf"], "does not exist"),
     ],
 )
 def test_mistakes_end_with_2_and_one_paragraph(

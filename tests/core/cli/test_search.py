@@ -226,7 +226,9 @@ def test_nothing_feasible_is_diagnosed_and_exits_1(call: Call) -> None:
         ((*QUICK, "--experimental-rerun", "x.pickle"), "No such option"),
         ((*QUICK, "hydra/launcher=nothing"), "nothing"),
         ((*QUICK, "hydra.mode=MULTIRUN"), "told by -m"),
-        (("no/such/config.json", "target=laptop"), "exists"),
+        (("no/such/config.json", "target=laptop"), "does not exist; got no/such/config.json"),
+        (("missing.onnx", "target=laptop"), "workload: this file or folder does not exist; got missing.onnx"),
+        (("workload=missing.tflite", "target=laptop"), "does not exist; got missing.tflite"),
         (("-m", *QUICK, "hydra.sweeper._target_=builtins.eval"), "only hydra and its installed plugins"),
     ],
 )

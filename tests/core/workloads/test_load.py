@@ -94,8 +94,10 @@ def test_a_large_file_is_refused_unread(tmp_path: Path) -> None:
     ("ref", "error", "message"),
     [
         ("llama-3.2-1", UnknownName, "Did you mean 'llama-3.2-1b'"),
-        ("models/none.gguf", InputError, "exists"),
-        ("none.json", InputError, "exists"),
+        ("models/none", InputError, "does not exist; got models/none"),
+        ("none.json", InputError, "does not exist"),
+        ("none.onnx", InputError, "does not exist"),
+        ("None.PTH", InputError, "does not exist"),
         ("x" * 5000, UnknownName, "unknown workload"),
         ("a\0b", UnknownName, "unknown workload"),
         ({"extends": "gpt2", "phas": "decode"}, UnknownName, "Did you mean 'phase'"),
