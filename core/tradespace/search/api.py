@@ -12,9 +12,10 @@ from tradespace.plugins import Registry
 from tradespace.problem import Evaluator, Problem
 from tradespace.search.contract import Budget, Observer, Optimizer, SearchView, whole
 from tradespace.search.directions import minimised
+from tradespace.search.faults import guarded
 from tradespace.search.front import Front
 from tradespace.search.gap import with_constraints
-from tradespace.search.loop import check, guarded, run
+from tradespace.search.loop import check, run
 from tradespace.search.start import checked_start, started, suggesting
 
 

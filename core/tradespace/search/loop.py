@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tradespace.designs import Designs
-from tradespace.errors import PluginError, ProblemError, StudyError, TradespaceError
+from tradespace.errors import PluginError, ProblemError, StudyError
 from tradespace.problem import Prices, Problem, Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import (
@@ -27,6 +27,7 @@ from tradespace.search.contract import (
     rng,
 )
 from tradespace.search.diagnosis import Relaxations
+from tradespace.search.faults import guarded
 from tradespace.search.front import Front, HistoryPoint, front_of
 from tradespace.search.indicators import Box, hypervolume, reference_box
 
@@ -258,22 +259,6 @@ def check(budget: Budget, seed: int, batch: int | None) -> None:
             raise ProblemError(f"{key} is a whole number", value=limit, where="budget")
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ProblemError("a seed is a whole number of at least 0", value=seed, where="seed")
-
-
-@contextlib.contextmanager
-def guarded(where: str) -> Iterator[None]:
-    """Turn whatever user code raises into a `PluginError` that says where; errors of the house pass."""
-    try:
-        yield
-    except TradespaceError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            "a plugin must not raise",
-            value=f"{type(error).__name__}: {error}",
-            where=where,
-            remedy="Run 'tradespace check' on it to see which rule it breaks.",
-        ) from error
 
 
 @contextlib.contextmanager
