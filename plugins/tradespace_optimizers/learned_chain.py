@@ -37,6 +37,7 @@ from tradespace_optimizers.learned_chain_model import (
     entries_of,
     fit,
     forms_of,
+    spread,
 )
 from tradespace_optimizers.pgsam import PGSAM, PGSAMOptions
 from tradespace_optimizers.spread import thinned
@@ -230,8 +231,7 @@ class LearnedChain:
     @property
     def _spread(self) -> Array:
         """(M + K,) standard deviations of what was told."""
-        spread = np.concatenate([_quantities(s) for s in self._scores]).std(axis=0)
-        return np.asarray(np.where(spread > 0, spread, 1.0))
+        return spread(np.concatenate([_quantities(s) for s in self._scores]))
 
     def _learn(self, rng: Rng) -> None:
         """The smallest form that predicts held-out designs, else more probes, else pgsam."""
@@ -285,7 +285,9 @@ class LearnedChain:
         """The front's designs, as far as told, against what was predicted; pgsam goes on after the last."""
         assert self._queue is not None and self._fit is not None and self._entries is not None
         state = self._entries.state(self._entries.codes(designs))
-        off = np.abs(self._fit.predict(state) - _quantities(scores)[:, self._columns]) / self._spread[self._columns]
+        true = _quantities(scores)[:, self._columns]
+        scale = np.minimum(self._spread[self._columns], spread(true)) if len(true) > 1 else self._spread[self._columns]
+        off = np.abs(self._fit.predict(state) - true) / scale
         self._queue = self._queue.take(slice(len(designs), None))
         wrong = off.max(axis=1, initial=0.0) > _SLACK * self._options.tolerance
         if wrong.mean() > (_WRONG if self._largest else 0.0):

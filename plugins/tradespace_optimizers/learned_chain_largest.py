@@ -2,7 +2,8 @@
 
 Ours; the probes and the fit are in `learned_chain_largest_model`. In turn, each step paid only if the one before held:
 
-1. For each variable, whether prices are sums while all entries take one of its options: of one option, then of all.
+1. For each variable, whether prices are sums while all entries take one of its options: of one option, then of all;
+   and while a few entries leave the dearest for any other.
 2. With all entries in one group, one entry after another changes what else it can.
 3. Entries leave for other groups, as few as leave the group the largest; where the fit says it was not, others do.
 4. Designs of all kinds, held out, test the result: what is said is tested on samples, never certified.
@@ -25,7 +26,7 @@ from tradespace_optimizers.chain_epsilon import EpsilonOptions
 from tradespace_optimizers.chain_milp import MILP
 from tradespace_optimizers.learned_chain_front import open_limits, searched
 from tradespace_optimizers.learned_chain_largest_model import Grouping, LargestFit
-from tradespace_optimizers.learned_chain_model import Entries, Fit, crossing_errors, crossings
+from tradespace_optimizers.learned_chain_model import Entries, Fit, crossing_errors, crossings, spread
 
 Array = NDArray[np.float64]
 States = NDArray[np.intp]
@@ -33,6 +34,8 @@ Rng = np.random.Generator
 Told = tuple[Designs, Array, Rng]
 
 _HELD = 4  # crossings
+_AGAIN = 0.5  # of the room: more is not spent on sums that also count what is sent, after those without have failed
+_LEFT = 3  # crossings with entries in other groups, most of which are to add up: another group may become the largest
 _SAFE = (0.35, 0.7)  # of a group's sum, that others are predicted to reach at most: by the first guess, and by fits
 _ROUNDS = 3
 _RIGHT = 0.8  # of the held-out designs: a pair of groups that no probe could show may be wrong
@@ -47,7 +50,7 @@ def groupings(entries: Entries, room: int) -> list[Grouping]:
 
 
 def _needed(grouping: Grouping, sends: bool, candidates: int) -> int:
-    return grouping.count * (grouping.columns(sends) + 4) + 4 * (candidates + _HELD)
+    return grouping.count * (grouping.columns(sends) + 4) + 4 * (candidates + _LEFT + _HELD)
 
 
 @dataclass
@@ -69,7 +72,7 @@ class Learner:
         inside, owner = largest.inside(grouping, rng)
         inside, values, rng = yield from self._priced(inside)
         for sends in (False, True):
-            if _needed(grouping, sends, len(self.entries.options)) > self.room:
+            if _needed(grouping, sends, len(self.entries.options)) > self.room * (_AGAIN if sends else 1.0):
                 return "the largest of sums that the budget is too small to learn"
             fits, rng = yield from self._fits(grouping, inside, owner, values, sends, rng)
             held, true, rng = yield from self._priced(self._states(crossings(self.entries, _HELD, rng)))
@@ -110,7 +113,7 @@ class Learner:
     def _holds(self, fit: LargestFit, c: int, state: States, values: Array) -> bool:
         designs, before = self.known
         state, true = np.concatenate([self._states(designs), state]), np.concatenate([before[:, c], values[:, c]])
-        off = np.abs(fit.predict(state) - true) <= self.tolerance * max(true.std(), 1e-300)
+        off = np.abs(fit.predict(state) - true) <= self.tolerance * float(spread(true[:, None])[0])
         return bool(off.mean() >= _RIGHT)
 
     def _grouping(self, rng: Rng) -> Generator[Designs, Told, tuple[Grouping | None, Rng]]:
@@ -123,15 +126,22 @@ class Learner:
                 continue
             others = [largest.alike(g, i, rng) for i in range(g.count) if i != k]
             told, prices, rng = yield from self._priced(np.concatenate(others))
-            if self._sums(told, prices):
+            if not self._sums(told, prices):
+                continue
+            dear = np.concatenate([values[4 * at : 4 * at + 4], prices])[:, self.lacking[0]].reshape(-1, 4).max(axis=1)
+            dearest = [k, *(i for i in range(g.count) if i != k)][int(dear.argmax())]
+            parted = [largest.alike(g, dearest, rng, leaving=True) for _ in range(_LEFT)]
+            told, prices, rng = yield from self._priced(np.concatenate(parted))
+            held = sum(self._sums(told[4 * i : 4 * i + 4], prices[4 * i : 4 * i + 4]) for i in range(_LEFT))
+            if held > _LEFT // 2:
                 return g, rng
         return None, rng
 
     def _sums(self, state: States, values: Array) -> bool:
         """Whether no crossing says otherwise."""
         errors = crossing_errors(self.entries, self.entries.designs(self.entries.digits[state]), values)
-        spread = np.concatenate([self.known[1], values])[:, self.lacking].std(axis=0)
-        return bool((errors[:, self.lacking] <= self.tolerance * spread).all())
+        scale = spread(np.concatenate([self.known[1], values]))
+        return bool((errors <= self.tolerance * scale)[:, self.lacking].all())
 
     def _priced(self, state: States) -> Generator[Designs, Told, tuple[States, Array, Rng]]:
         designs, values, rng = yield self.entries.designs(self.entries.digits[state])

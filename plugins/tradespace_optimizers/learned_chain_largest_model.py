@@ -22,6 +22,7 @@ States = NDArray[np.intp]
 Rng = np.random.Generator
 
 _MOSTLY = 0.7  # share of a test's entries that are alike
+_LEAVING = 6  # one entry in so many leaves on each side of a test
 _REACHED = 1.0 - 1e-6  # of a price: another group that is predicted so high may be the largest
 _POOL = 3  # designs per unknown, of which those to be priced are chosen
 _RANK = 1e-6  # of the largest pivot: below, a design tells nothing new
@@ -95,13 +96,18 @@ class LargestFit:
         return np.asarray(self.sums(state).max(axis=1))
 
 
-def alike(grouping: Grouping, k: int, rng: Rng) -> States:
+def alike(grouping: Grouping, k: int, rng: Rng, *, leaving: bool = False) -> States:
     """``(4, n)``: a crossing (`learned_chain_model.crossings`) of designs that are all in group ``k``, one mostly in
-    one state, the other in another, so that another variable that tells groups shows."""
+    one state, the other in another, so that another variable that tells groups shows. ``leaving``: some entries of
+    each are in other groups, on either side of the crossing, so that one of the four has none, and one has them all."""
     n, mine = grouping.entries.n, grouping.within[k]
     most = mine[rng.permutation(len(mine))[:2]][:, None] if len(mine) > 1 else mine[[0, 0]][:, None]
     a, b = np.where(rng.random((2, n)) < _MOSTLY, most, mine[rng.integers(0, len(mine), (2, n))])
     cut = int(rng.integers(n // 3, n - n // 3))
+    if leaving:
+        others, few = np.flatnonzero(grouping.group != k), max(1, n // _LEAVING)
+        a[rng.permutation(cut)[:few]] = rng.choice(others, min(few, cut))
+        b[cut + 1 + rng.permutation(n - cut - 1)[:few]] = rng.choice(others, min(few, n - cut - 1))
     b[cut] = a[cut]
     right = np.arange(n) > cut
     return np.stack([a, b, np.where(right, b, a), np.where(right, a, b)])

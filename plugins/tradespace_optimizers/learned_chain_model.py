@@ -105,6 +105,16 @@ def _uneven(entries: Entries, count: int, rng: np.random.Generator) -> States:
     return np.stack(columns, axis=-1)
 
 
+def spread(values: Array) -> Array:
+    """``(Q,)`` how far apart quantities (N, Q) are: their standard deviation, or N times the median step from one value
+    to the next larger one, if that is less. A price that stands for what cannot be, say 1e9 for every such entry, makes
+    the deviation so large that all errors would hide in it, but few steps. 1 where there is one value."""
+    steps = np.diff(np.sort(values, axis=0), axis=0)
+    least = [np.median(s[s > 0]) * len(values) if (s > 0).any() else 1.0 for s in steps.T]
+    deviation = values.std(axis=0)
+    return np.asarray(np.where(deviation > 0, np.minimum(deviation, least), 1.0))
+
+
 def crossing_errors(entries: Entries, designs: Designs, values: Array) -> Array:
     """``(T, Q)``: what the sums of T crossings among consecutive told designs are off by. Designs that a repair
     changed, or that nobody asked as a crossing, are passed over."""

@@ -122,12 +122,31 @@ def test_limits_beside_a_maximum_are_kept() -> None:
 
 def test_sums_within_each_group_are_not_enough() -> None:
     def mixed(chain: Chain, designs: Designs, latency: Any) -> Any:
-        spread = np.stack([(designs["device"] == k).any(axis=1) for k in range(3)], axis=1).sum(axis=1)
-        return latency * (0.9 + 0.1 * spread)
+        used = np.stack([(designs["device"] == k).any(axis=1) for k in range(3)], axis=1).sum(axis=1)
+        return latency * (0.9 + 0.1 * used)
 
     front = search(BlackBox(Chain(7, 12), mixed), GOALS, optimizer=LearnedChain, evaluations=800)
+    assert front.note.endswith("nor the largest of sums")
+    assert front.evaluations == 800
+
+
+def test_sums_near_each_group_are_not_enough() -> None:
+    def mixed(chain: Chain, designs: Designs, latency: Any) -> Any:
+        least = np.stack([(designs["device"] == k).sum(axis=1) for k in range(3)], axis=1).min(axis=1)
+        return latency * np.where(least >= 3, 1.1, 1.0)
+
+    box = BlackBox(Chain(7, 12, kind="bottleneck"), mixed)
+    front = search(box, GOALS, optimizer=LearnedChain, evaluations=800)
     assert "no largest of sums predicts held-out designs" in front.note
     assert front.evaluations == 800
+
+
+def test_prices_that_stand_for_the_impossible_hide_no_errors() -> None:
+    def barred(chain: Chain, designs: Designs, latency: Any) -> Any:
+        return latency + 1e9 * (designs["device"][:, ::4] == 2).sum(axis=1)
+
+    front = search(BlackBox(Chain(7, 24, kind="coupled"), barred), GOALS, optimizer=LearnedChain, evaluations=600)
+    assert front.note.startswith("searched as pgsam: no sums over the chain")
 
 
 def test_a_small_budget_is_pgsams() -> None:
