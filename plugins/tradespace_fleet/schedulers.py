@@ -10,6 +10,7 @@ import numpy as np
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 
 
@@ -27,6 +28,9 @@ class ListSchedulers:
     """
 
     Options: ClassVar[type] = ListSchedulersOptions
+    supports: ClassVar[Supports] = Supports(
+        constraints="by the archive", batch="any", note="needs an evaluator that suggests plans"
+    )
     batch = 64
 
     def __init__(self, view: SearchView, options: ListSchedulersOptions) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import ChainTerm, Graph, Scores, Structure
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 from tradespace.search.gap import graph_in_use
 from tradespace.search.graph_labels import shape_of
@@ -78,6 +79,12 @@ class ChainExact:
     """
 
     Options: ClassVar[type] = ChainExactOptions
+    supports: ClassVar[Supports] = Supports(
+        ("Choice", "Composition"),
+        constraints="exact where in the structure",
+        batch="any",
+        note="needs the structure of a chain, or of a series-parallel graph",
+    )
     batch = 1024
 
     def __init__(self, view: SearchView, options: ChainExactOptions) -> None:

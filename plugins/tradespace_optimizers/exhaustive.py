@@ -10,6 +10,7 @@ import numpy as np
 from tradespace.designs import Designs
 from tradespace.errors import DesignError
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 
 
@@ -27,6 +28,9 @@ class Exhaustive:
     """
 
     Options: ClassVar[type] = ExhaustiveOptions
+    supports: ClassVar[Supports] = Supports(
+        ("Choice", "Integer", "Permutation", "Composition"), "all are priced", batch="any", note="small spaces"
+    )
     batch = 8192
 
     def __init__(self, view: SearchView, options: ExhaustiveOptions) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.nas_evolution_pool import Array, Pool, Rows, start
 
@@ -55,6 +56,7 @@ class NASEvolution:
     """Regularised (aging) evolution."""
 
     Options: ClassVar[type] = NASEvolutionOptions
+    supports: ClassVar[Supports] = Supports(batch="children of a population")
 
     def __init__(self, view: SearchView, options: NASEvolutionOptions) -> None:
         self._options = options

@@ -22,6 +22,7 @@ from tradespace.costs.compiled import in_two
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 from tradespace.search.dominance import gather
 from tradespace.search.members import NO_CORNERS, Members
@@ -88,6 +89,7 @@ class PGSAM:
     """
 
     Options: ClassVar[type] = PGSAMOptions
+    supports: ClassVar[Supports] = Supports(batch="one move of every chain")
 
     def __init__(self, view: SearchView, options: PGSAMOptions) -> None:
         _check(options)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tradespace.designs import Designs
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 
 
@@ -26,6 +27,7 @@ class RandomSearch:
     """
 
     Options: ClassVar[type] = RandomOptions
+    supports: ClassVar[Supports] = Supports(constraints="", batch="any")
     batch = 256
 
     def __init__(self, view: SearchView, options: RandomOptions) -> None:

@@ -16,6 +16,7 @@ from tradespace.costs.schedules_structure import MINIMISED, TaskStructure
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError, UnknownName
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.archive import Archive
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.rl_aco_colony import Lane, Trails, build, lanes_of, rebuilt, reinsert
@@ -81,6 +82,7 @@ class RLACO:
     """
 
     Options: ClassVar[type] = RLACOOptions
+    supports: ClassVar[Supports] = Supports(("Choice", "Permutation"), batch="one design an ant", conditions=False)
 
     def __init__(self, view: SearchView, options: RLACOOptions) -> None:
         if options.coupling not in COUPLINGS:

@@ -16,6 +16,7 @@ import numpy as np
 from tradespace.designs import Designs
 from tradespace.errors import ProblemError
 from tradespace.problem import Scores
+from tradespace.search.abilities import Supports
 from tradespace.search.contract import SearchView
 from tradespace_optimizers.nas_evolution_pool import Array, Pool, Rows
 from tradespace_optimizers.tinynas_spaces import Spaces, outer_variables
@@ -60,6 +61,7 @@ class TinyNAS:
     """Two-stage search: statistics choose the space, evolution searches it."""
 
     Options: ClassVar[type] = TinyNASOptions
+    supports: ClassVar[Supports] = Supports(batch="children of a population")
 
     def __init__(self, view: SearchView, options: TinyNASOptions) -> None:
         self._view, self._space, self._options = view, view.space, options

@@ -41,9 +41,13 @@ def print_document(found: Document) -> None:
     """The document as text: plain values as lines, lists of mappings as tables."""
     print_heading(f"{found['kind']} {found['name']}" + (f": {found['title']}" if found.get("title") else ""))
     rest = {key: value for key, value in found.items() if key not in ("kind", "name", "title")}
-    print_pairs((key.replace("_", " "), _line(key, value)) for key, value in rest.items() if not _is_table(value))
+    lines = {key: value for key, value in rest.items() if not _is_table(value) and key != "supports"}
+    print_pairs((key.replace("_", " "), _line(key, value)) for key, value in lines.items())
     for key, value in rest.items():
-        if _is_table(value):
+        if key == "supports" and value:
+            print_heading("\nsupports")
+            print_pairs((field, "" if item is None else _word(item)) for field, item in value.items())
+        elif _is_table(value):
             print_heading(f"\n{key.replace('_', ' ')}")
             columns = list(dict.fromkeys(column for row in value for column in row))
             if "shown" in columns:  # the same number for people
@@ -62,6 +66,10 @@ def _line(key: str, value: Any) -> str:
     if key == "description" and value:
         return "\n\n".join(" ".join(part.split()) for part in str(value).split("\n\n"))
     return "" if value is None else _cell(value)
+
+
+def _word(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else _cell(value)
 
 
 def _cell(value: Any) -> str:
@@ -211,18 +219,20 @@ def _registered(kind: str, name: str, registry: Registry) -> Document:
 
 
 def _optimizer(found: Any) -> Document:
-    options = getattr(found, "Options", None)
-    if options is None or not dataclasses.is_dataclass(options):
-        return {"options": []}
+    from tradespace.search.abilities import declared
+
+    supports, options = declared(found), getattr(found, "Options", None)
+    fields = dataclasses.fields(options) if options is not None and dataclasses.is_dataclass(options) else ()
     return {
+        "supports": None if supports is None else supports.document(),
         "options": [
             {
                 "option": field.name,
                 "type": field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type)),
                 "default": None if field.default is dataclasses.MISSING else field.default,
             }
-            for field in dataclasses.fields(options)
-        ]
+            for field in fields
+        ],
     }
 
 

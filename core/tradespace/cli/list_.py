@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,6 +11,11 @@ from tradespace.cli.context import json_wanted, print_json, registry_from_contex
 
 if TYPE_CHECKING:
     from tradespace.plugins import Registry
+
+_MORE: Mapping[str, str] = {
+    "optimizers": "What one supports: tradespace show optimizer NAME\n"
+    "All in one table: python -m tradespace_optimizers.supports"
+}
 
 
 def list_(
@@ -56,6 +62,8 @@ def _names(kind: str, registry: Registry) -> None:
         print_heading(f"no {kind.replace('-', ' ')} ({catalogue.KINDS[kind]}) are known")
         return
     print_table(("name", "plugin", "meaning"), ((e.name, e.plugin, e.meaning or "-") for e in found if not e.error))
+    if kind in _MORE:
+        print_heading(f"\n{_MORE[kind]}")
     broken = [entry for entry in found if entry.error]
     if broken:
         print_heading("\ncannot be used")

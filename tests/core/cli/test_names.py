@@ -229,6 +229,25 @@ def test_show_finds_the_kind_of_a_name(document: Any) -> None:
     assert {option["option"] for option in document("show", "optimizer", "pgsam")["options"]}
 
 
+def test_an_optimizer_says_what_it_supports(run: Run, document: Any) -> None:
+    found = document("show", "optimizer", "cpsat")["supports"]
+    assert found["variables"] == ["Choice", "Composition"] and found["needs"] == "tradespace[exact]"
+    assert (found["objectives"], found["batch"]) == ("1 or more", "8 solves") and "structure" in found["note"]
+    assert document("show", "optimizer", "optuna_random")["supports"]["constraints"] == "not looked at"
+    text = " ".join(run("show", "optimizer", "cpsat")[1].split())
+    assert "variables Choice, Composition conditions yes constraints exact where in the structure" in text
+    assert "suggests plans" in run("show", "list_schedulers")[1]
+    assert "tradespace show optimizer NAME" in run("list", "optimizers")[1]
+    assert "tradespace show optimizer NAME" not in run("list", "precisions")[1]
+
+
+def test_an_optimizer_of_a_plugin_may_leave_out_what_it_supports(run: Run, document: Any, tmp_path: Path) -> None:
+    plugin = tmp_path / "mute.py"
+    plugin.write_text(HEAD + "def tradespace_optimizers(): return {'mute': 'mute:Mute'}\n\nclass Mute: pass\n")
+    assert document("show", "mute", "--plugin", str(plugin))["supports"] is None
+    assert "supports" not in run("show", "mute", "--plugin", str(plugin))[1]
+
+
 def test_a_name_of_several_kinds_asks_which(run: Run, tmp_path: Path) -> None:
     twin = tmp_path / "twin.py"
     twin.write_text(HEAD + "def tradespace_kernels(): return {'laptop': 'os:sep'}\n")

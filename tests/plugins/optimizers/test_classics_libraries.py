@@ -184,7 +184,7 @@ from tradespace.testing.problems import Distances, ToyChain, mixed_space
 from tradespace_optimizers import supports
 from tradespace.plugins import registry
 for name in sys.argv[1:]:
-    if supports.declared(name, registry().load("optimizers", name)).installed:
+    if supports.declared(registry().load("optimizers", name)).installed:
         evaluator = Distances(mixed_space())
         options = {} if not name.startswith("nsga") else {"pop_size": 10}
         goals = ["distance0", "distance1"]
