@@ -23,7 +23,7 @@ def report(
 
     from tradespace.reports.html import write_report
     from tradespace.reports.recall import command_of, front_of_study, open_store
-    from tradespace.reports.summary import Files, summarise
+    from tradespace.reports.summary import Files, Start, summarise
     from tradespace.reports.terminal import show
 
     with open_store(storage) as store:
@@ -33,7 +33,8 @@ def report(
     front, bound = front_of_study(record, registry_from_context())
     plan = path.parent / "plan.yaml"
     files = Files(place, str(path), str(plan) if plan.is_file() else None)
-    summary = summarise(front, bound, study=study, files=files, command=command_of(record.spec))
+    start = Start(len(record.spec.start)) if record.spec.start else None
+    summary = summarise(front, bound, study=study, files=files, start=start, command=command_of(record.spec))
     if record.summary.get("diagnosis"):
         summary = replace(summary, diagnosis=str(record.summary["diagnosis"]))
     write_report(summary, front, bound, path)

@@ -43,7 +43,9 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "history": _thin([[e, round(s, 4), round_to(v)] for e, s, v in summary.history]),
         "bound": summary.certificate.hypervolume_bound,
         "search": ". ".join(
-            part for part in (gap_line(summary), summary.note, f"Ended: {summary.stopped or 'done'}.") if part
+            part
+            for part in (gap_line(summary), _started(summary), summary.note, f"Ended: {summary.stopped or 'done'}.")
+            if part
         ),
         "baseline": _baseline(summary),
         "sources": [
@@ -53,6 +55,10 @@ def payload(summary: Summary, plans: Mapping[str, Plan], facts: Sequence[tuple[s
         "command": summary.command,
         "facts": _facts(summary, facts),
     }
+
+
+def _started(summary: Summary) -> str:
+    return "" if summary.start is None else f"Started from {summary.start.text}"
 
 
 def question(summary: Summary) -> str:

@@ -94,6 +94,23 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """``designs``: how many were priced before the optimizer proposed any; ``source``: the study or plan file they are
+    of, None where it was not recorded."""
+
+    designs: int
+    source: str | None = None
+
+    @property
+    def text(self) -> str:
+        source = self.source or "an earlier study or plan"
+        return f"{self.designs:,} design{'' if self.designs == 1 else 's'} of {source}, priced first"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"designs": self.designs, "source": self.source}
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decision variable as a report needs it; ``kind`` as in `describe.kind_of`, ``options`` of a Choice as text."""
 
@@ -141,6 +158,7 @@ class Summary:
     diagnosis: str | None = None
     nearest: tuple[Row, ...] = ()  # when nothing is feasible: the plans that break least
     baseline: Baseline | None = None
+    start: Start | None = None  # a warm start
     files: Files = field(default_factory=Files)
     command: str | None = None
 
@@ -170,6 +188,8 @@ class Summary:
             "substitutes": [s.to_json() for s in self.substitutes],
             "files": self.files.to_json(),
         }
+        if self.start is not None:
+            document["start"] = self.start.to_json()
         if self.stopped:
             document["stopped"] = self.stopped
         if self.note:
@@ -189,6 +209,7 @@ def summarise(
     study: str | None = None,
     files: Files | None = None,
     baseline: Baseline | None = None,
+    start: Start | None = None,
     command: str | None = None,
 ) -> Summary:
     """Gather what terminal, JSON and HTML show. ``bound`` adds workload, target and the sources of their numbers."""
@@ -222,6 +243,7 @@ def summarise(
         diagnosis=None if front.diagnosis is None else front.diagnosis.text,
         nearest=_nearest(front),
         baseline=baseline,
+        start=start,
         files=files or Files(),
         command=command,
     )

@@ -142,6 +142,8 @@ def _notes(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "certified gap", gap_line(summary)
     if summary.baseline is not None:
         yield from (("baseline" if i == 0 else "", line) for i, line in enumerate(baseline_lines(summary.baseline)))
+    if summary.start is not None:
+        yield "started from", summary.start.text
     yield from (("rests on" if i == 0 else "", line) for i, line in enumerate(substitute_lines(summary)))
     if summary.note:
         yield "optimizer", summary.note

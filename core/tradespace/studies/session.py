@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tradespace.plugins import Registry
     from tradespace.problem import Evaluator, Problem
     from tradespace.reports.profile import Stopwatch
-    from tradespace.reports.summary import Summary
+    from tradespace.reports.summary import Start, Summary
     from tradespace.search import Front
     from tradespace.search.contract import Optimizer
     from tradespace.settings import Bound
@@ -191,7 +191,15 @@ def conclude(prepared: Prepared, front: Front, store: Store, name: str, clock: S
     with clock.section("files"):
         plan = _write_plan(prepared, front, folder)
         files = Files(store.shown, str(folder / "report.html"), str(plan) if plan else None)
-        summary = summarise(front, prepared.bound, study=name, files=files, baseline=baseline, command=request.command)
+        summary = summarise(
+            front,
+            prepared.bound,
+            study=name,
+            files=files,
+            baseline=baseline,
+            start=_started(prepared),
+            command=request.command,
+        )
     with clock.section("report"):
         _report(summary, front, folder / "report.html")
     return summary
@@ -261,6 +269,14 @@ def _read_start(request: SearchRequest, bound: Bound) -> tuple[dict[str, Any], .
     if not len(designs):
         raise ProblemError("a start holds at least one design", value=f"none in '{ref}'", where="start")
     return tuple(designs.show(i) for i in range(len(designs)))
+
+
+def _started(prepared: Prepared) -> Start | None:
+    """Where the search started, if not from nothing. A resumed study knows the designs, not where they were read."""
+    from tradespace.reports.summary import Start
+
+    given = prepared.spec.start
+    return Start(len(given), prepared.request.start) if given else None
 
 
 def _baseline(prepared: Prepared, front: Front) -> Baseline | None:

@@ -155,6 +155,20 @@ def test_a_users_own_config_and_the_present_plan_beside_the_front(call: Call, fo
     assert json.loads(out)["baseline"]["id"] in {p["id"] for p in first["front"]}
 
 
+def test_a_search_says_where_it_started(call: Call, folder: Path) -> None:
+    code, out, _ = call("--json", *QUICK, "name=first")
+    plans = len(json.loads(out)["front"])
+    assert code == 0 and "start" not in json.loads(out) and plans > 1
+    code, out, err = call(*QUICK, "start=first", "name=second", "seed=1")
+    assert code == 0 and f"{plans} designs of first, priced first" in out, err
+    assert f"Started from {plans} designs of first, priced first" in (folder / "out/second/report.html").read_text()
+    document = json.loads(call("--json", *QUICK, "start=out/first/plan.yaml")[1])
+    assert document["start"] == {"designs": 1, "source": "out/first/plan.yaml"}
+    assert main(["report", "second"]) == 0
+    text = (folder / "out/second/report.html").read_text()
+    assert f"Started from {plans} designs of an earlier study or plan, priced first" in text
+
+
 def test_a_baseline_of_another_machine_is_refused_before_anything_is_written(call: Call, folder: Path) -> None:
     assert call(*QUICK, "name=here")[0] == 0
     plan = folder / "out" / "here" / "plan.yaml"
