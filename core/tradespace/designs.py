@@ -57,6 +57,16 @@ class Designs:
         """One design as plain values: option names, numbers, lists."""
         return {v.name: v.show(self.columns[v.name][row]) for v in self.space.variables}
 
+    def brief(self, row: int = 0) -> str:
+        """One design on a line for messages, equal neighbours counted: "device: 3 × cpu, gpu; width: 8"."""
+        parts = []
+        for name, value in self.show(row).items():
+            runs = itertools.groupby(value if isinstance(value, list) else [value])
+            counted = [(each, len(list(same))) for each, same in runs]
+            said = ", ".join(f"{count} × {each}" if count > 1 else f"{each}" for each, count in counted)
+            parts.append(f"{name}: {said}")
+        return "; ".join(parts)
+
     @cached_property
     def digest(self) -> NDArray[np.uint64]:
         """``(N,)`` 64-bit digests, equal for equal designs in any process (ours: keyed multiply-add, mixed)."""

@@ -16,7 +16,11 @@ class TradespaceError(Exception):
         value: what was found instead.
         where: file and key, option or argument.
         remedy: what to do about it.
+
+    ``front``: what a search had found when the error ended it, a `tradespace.search.Front`; None elsewhere.
     """
+
+    front: Any = None
 
     def __init__(self, rule: str, *, value: object = None, where: str | None = None, remedy: str | None = None) -> None:
         self.rule, self.value, self.where, self.remedy = rule, value, where, remedy
@@ -28,8 +32,8 @@ class TradespaceError(Exception):
         super().__init__(f"{message}. {remedy}" if remedy else message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors travel between the processes of a sweep as their finished message."""
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        """Errors travel between the processes of a sweep as their finished message, without what was found."""
+        return _rebuilt, (type(self), self.args, {k: v for k, v in self.__dict__.items() if k != "front"})
 
 
 def _rebuilt(kind: type[TradespaceError], arguments: tuple[Any, ...], state: dict[str, Any]) -> TradespaceError:

@@ -31,6 +31,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+_MOST = 1e100  # of a scored objective: optimizers square and add; a price may be larger and is kept as it is
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -247,7 +249,7 @@ class Problem:
         values = np.asarray(objective.expression(prices), np.float64)
         if objective.expression.single is None and not np.isfinite(values).all():  # a metric was checked as a price
             raise ProblemError("an objective must be finite for every design", value=objective.text)
-        return values
+        return np.clip(values, -_MOST, _MOST)
 
 
 def check_prices(raw: Prices | Mapping[str, Any], metrics: tuple[Metric, ...], designs: Designs) -> Prices:
@@ -260,7 +262,7 @@ def check_prices(raw: Prices | Mapping[str, Any], metrics: tuple[Metric, ...], d
     violations = {k: _column(raw_violations, k, n) for k in raw_violations}
     if not np.isfinite(np.concatenate([*values.values(), *violations.values()])).all():
         for name, column in (*values.items(), *violations.items()):
-            _check_finite(column, name)
+            _check_finite(column, name, designs)
     return Prices(values, violations)
 
 
@@ -277,12 +279,12 @@ def _column(raw: Mapping[str, Any], name: str, n: int) -> Array:
     return column
 
 
-def _check_finite(column: Array, name: str) -> None:
+def _check_finite(column: Array, name: str, designs: Designs) -> None:
     if not np.isfinite(column).all():
         bad = int(np.flatnonzero(~np.isfinite(column))[0])
         raise PluginError(
             "prices are finite numbers",
-            value=f"{column[bad]} for design {bad}",
+            value=f"{column[bad]} for design {designs.brief(bad)}",
             where=name,
             remedy="Return a large finite price and a violation for a design that cannot run.",
         )

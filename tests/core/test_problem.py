@@ -90,7 +90,7 @@ def test_refusals(objectives: tuple[str, ...], constraints: tuple[str, ...], mes
                 "memory.dgpu": np.ones(5),
                 "temperature": np.ones(5),
             },
-            "nan for design 2",
+            r"nan for design x: 2\.",
         ),
         (np.ones(5), "mapping from metric"),
     ],
@@ -133,3 +133,12 @@ def test_metrics_without_unit_and_direction_are_refused() -> None:
 
     with pytest.raises(PluginError, match=r"metrics of Named.*'latency'.*Metric\('latency', 's', 'min'\)"):
         Problem.of(Named(), ["latency"])
+
+
+def test_objectives_are_scored_within_what_can_be_squared_and_prices_are_kept() -> None:
+    class Huge(Toy):
+        def price(self, designs: Designs) -> Any:
+            return {**super().price(designs), "latency": np.full(len(designs), 1e300)}
+
+    scores = Problem.of(Huge(), ["latency"]).score(everything())
+    assert scores.objectives.tolist() == [[1e100]] * 5 and scores.prices["latency"][0] == 1e300

@@ -51,7 +51,8 @@ def search(
         registry: where names are looked up; default: all installed plugins.
 
     Raises:
-        TradespaceError: names, units, options or budgets that do not fit, or an evaluator that breaks its contract.
+        TradespaceError: names, units, options or budgets that do not fit, or an evaluator that breaks its contract; in
+            the middle of a search ``error.front`` is the front of the designs priced before.
     """
     problem = Problem.of(evaluator, objectives, constraints)
     budget, batch = Budget(evaluations, seconds, stagnation), whole(batch)
@@ -64,7 +65,13 @@ def search(
         raise ProblemError("options go with an optimizer's name or class, not with an instance", where="options")
     else:
         chosen, name = optimizer, type(optimizer).__name__
-    return run(problem, started(chosen, first), budget, seed, name=name, batch=batch, observers=observers)
+    try:
+        return run(problem, started(chosen, first), budget, seed, name=name, batch=batch, observers=observers)
+    except TradespaceError as error:
+        if error.front is not None:
+            kept = f"The front of the {error.front.evaluations:,} designs priced before is this error's 'front'."
+            error.args = (f"{error.args[0].rstrip('.')}. {kept}", *error.args[1:])
+        raise
 
 
 def view_of(problem: Problem, budget: Budget) -> SearchView:

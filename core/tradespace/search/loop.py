@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tradespace.designs import Designs
-from tradespace.errors import PluginError, ProblemError, StudyError
+from tradespace.errors import PluginError, ProblemError, StudyError, TradespaceError
 from tradespace.problem import Prices, Problem, Scores
 from tradespace.search.archive import Archive
 from tradespace.search.contract import (
@@ -78,7 +78,8 @@ def run(
     """Search until the budget ends and return the front.
 
     Ctrl-C ends the run after the batch that is being told, or drops the batch that is being priced; what was found is
-    kept and ``front.interrupted`` is True. A replayed batch is told, never shown to ``observers`` again.
+    kept and ``front.interrupted`` is True. A replayed batch is told, never shown to ``observers`` again. An error that
+    ends the search carries what was found before it as ``error.front``.
 
     Raises:
         PluginError: the evaluator or the optimizer raised or broke its contract; it names the batch.
@@ -99,9 +100,18 @@ def run(
                 state.relaxations.refine(state.archive, seed)
     except KeyboardInterrupt:
         interrupted, state.stopped = True, "interrupted"
+    except TradespaceError as error:
+        with contextlib.suppress(Exception):  # the first error counts
+            state.stopped = f"error: {error.rule}"
+            error.front = _front(state, optimizer, name, seed, interrupted) if state.evaluations else None
+        raise
+    return _front(state, optimizer, name, seed, interrupted)
+
+
+def _front(state: _Run, optimizer: Optimizer, name: str, seed: int, interrupted: bool) -> Front:
     _settle(state)
     return front_of(
-        problem,
+        state.problem,
         state.archive,
         state.box,
         state.relaxations,

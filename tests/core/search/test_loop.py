@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from collections.abc import Sequence
@@ -10,11 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from tests.core.search.toys import Plain
+from tests.core.search.toys import Plain, RandomChain
 
 from tradespace.designs import Designs
 from tradespace.errors import PluginError, ProblemError, StudyError
-from tradespace.problem import Problem
+from tradespace.problem import Prices, Problem
 from tradespace.search import Budget, Front, run
 from tradespace.search.api import search, view_of
 from tradespace.search.contract import Batch, Recalled, digest_designs, digest_prices
@@ -223,3 +224,39 @@ def test_changed_prices_are_refused() -> None:
     _run(Plain(), Budget(30), observers=[watch])
     with pytest.raises(StudyError, match="other prices in batch 0"):
         _run(Dearer(), Budget(30), replay=Log(watch.batches))
+
+
+def test_an_error_carries_what_was_found_before_it() -> None:
+    class Breaks(Plain):
+        def price(self, designs):  # type: ignore[no-untyped-def]
+            prices = dict(super().price(designs))
+            if self.calls > 3:  # the reference designs, then two batches
+                prices["energy"][0] = np.nan
+            return prices
+
+    watch = Watch()
+    with pytest.raises(PluginError, match=r"energy: prices are finite.*nan for design device: .*20 designs") as caught:
+        search(Breaks(), GOALS, optimizer="random", batch=10, evaluations=100, observers=[watch])
+    front = caught.value.front
+    assert front.evaluations == 20 and len(front) and "prices are finite" in front.stopped
+    assert np.array_equal(front.minimised, np.unique(watch.batches[-1].front_objectives, axis=0))
+    assert pickle.loads(pickle.dumps(caught.value)).front is None
+    with pytest.raises(PluginError) as caught:
+        search(Plain(lambda call: 1 / 0), GOALS)  # type: ignore[arg-type]
+    assert caught.value.front is None
+
+
+def test_huge_prices_do_not_end_a_search() -> None:
+    """Their squares overflow: a model that an optimizer learnt of them once priced its designs as nan."""
+
+    class Huge(RandomChain):
+        def price(self, designs):  # type: ignore[no-untyped-def]
+            prices = super().price(designs)
+            bad = (designs["device"][:, [2, 9, 14]] == 1).sum(axis=1)
+            first = {name: prices[name] + 1e300 * bad for name in ("cost0", "cost1")}
+            return Prices({**prices, **first}, {"cannot run": bad * 1.0})
+
+        structure = None  # type: ignore[assignment]
+
+    front = search(Huge(1, n=16, m=3, pairs=False), ["cost0", "cost1", "cost2"], evaluations=1000, seed=1)
+    assert len(front) and front.values.max() < 1e4
