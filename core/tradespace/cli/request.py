@@ -21,6 +21,7 @@ def request_of(
     """A composed configuration as a request. Raises `InputError` for what is missing or of the wrong form."""
     from omegaconf import OmegaConf
 
+    from tradespace.cli.optimizer_options import check_options
     from tradespace.settings import Setting
     from tradespace.studies.session import SearchRequest
     from tradespace.studies.spec import StudySpec
@@ -30,6 +31,7 @@ def request_of(
     name = optimizer.pop("name", None)
     if not isinstance(name, str):
         raise InputError("an optimizer is named", value=name, where="search", remedy="Write it like optimizer=pgsam.")
+    check_options(name, optimizer, registry)
     budget = values.get("budget") or {}
     steps, options = ladder_of(config, registry), values["options"] or {}
     evaluator = values.get("evaluator") if steps is None else steps.cheap
