@@ -66,6 +66,10 @@ class Certificate:
     epsilon: float | None = None
     hypervolume_bound: float | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """How the gap was found, or why there is none; the gap itself is a key of its own."""
+        return {"method": self.method, "epsilon": self.epsilon, "hypervolume_bound": self.hypervolume_bound}
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -184,6 +188,7 @@ class Summary:
             "objectives": [m.name for m in self.objectives],
             "hypervolume": self.hypervolume,
             "gap": self.certificate.gap,
+            "certificate": self.certificate.to_json(),
             "front": [r.to_json() for r in self.rows],
             "substitutes": [s.to_json() for s in self.substitutes],
             "files": self.files.to_json(),

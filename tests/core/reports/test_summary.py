@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tradespace.reports.summary import Files, reference_text, summarise
+from tradespace.reports.summary import Certificate, Files, reference_text, summarise
 
 KEYS = (
     *("study", "workload", "target", "optimizer", "seed", "evaluations", "seconds", "objectives", "hypervolume"),
-    *("gap", "front", "substitutes", "files"),
+    *("gap", "certificate", "front", "substitutes", "files"),
 )
 
 
@@ -54,7 +54,11 @@ def test_substitutes_of_target_and_evaluator_once_each(front: Any, bound: Any) -
 
 def test_why_there_is_no_bound(front: Any, bound: Any) -> None:
     assert summarise(front, bound).certificate.method == "the evaluator declares no structure"
-    assert summarise(front, bound).to_json()["gap"] is None
+    document = summarise(front, bound).to_json()
+    assert document["gap"] is None and document["certificate"]["epsilon"] is None
+    assert document["certificate"]["method"] == "the evaluator declares no structure"
+    known = replace(summarise(front, bound), certificate=Certificate(0.01, "label bound", 0.0, 0.9)).to_json()
+    assert (known["gap"], known["certificate"]["epsilon"], known["certificate"]["method"]) == (0.01, 0.0, "label bound")
 
 
 def test_an_infeasible_search_carries_its_diagnosis(make_front: Any, chain: Any, bound: Any) -> None:
