@@ -55,6 +55,12 @@ def test_the_page_was_written_from_these_rows(published: Published) -> None:
     assert missing == [], f"run: tradespace reproduce {published.system} --write"
 
 
+def test_rows_and_pages_name_only_what_a_reader_can_find(published: Published) -> None:
+    """Nobody outside has the brief that a study was written from."""
+    texts = [published.path.read_text(), (published.path.parent / "README.md").read_text()]
+    assert [text for text in texts if re.search(r"\bbrief\b", text, re.IGNORECASE)] == []
+
+
 def test_published_numbers_never_appear_in_plugin_code(published: Published) -> None:
     numbers = published_numbers(published)
     assert len(numbers) > 5
