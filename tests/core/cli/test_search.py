@@ -229,7 +229,7 @@ def test_nothing_feasible_is_diagnosed_and_exits_1(call: Call) -> None:
         ((*QUICK, "options.sampels=1"), "Did you mean 'samples'?"),
         (
             (*QUICK, "optimizer.warm_start=none"),
-            "auto 'warm_start'. auto takes no options. pgsam has 'warm_start': optimizer=pgsam optimizer.warm_start=...",
+            "'warm_start'. auto takes no options. pgsam has 'warm_start': optimizer=pgsam optimizer.warm_start=...",
         ),
         ((*QUICK, "optimizer.warmth=none"), "auto takes no options. `tradespace show optimizer NAME` lists those"),
         ((*QUICK, "optimizer=random", "optimizer.pop_size=9"), "Optimizers with 'pop_size': age_moea2, "),
