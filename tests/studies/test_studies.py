@@ -55,6 +55,14 @@ def test_the_page_was_written_from_these_rows(published: Published) -> None:
     assert missing == [], f"run: tradespace reproduce {published.system} --write"
 
 
+def test_the_page_tells_how_the_publication_is_read(published: Published) -> None:
+    page = (published.path.parent / "README.md").read_text().replace("\\|", "|")
+    readings = {row.id: row.reading for row in published.rows if isinstance(row, Row) and row.reading}
+    unpriced = page.partition("## Not reproducible")[2]  # these say why instead
+    missing = [name for name, reading in readings.items() if reading not in page and f"**{name} " not in unpriced]
+    assert missing == [], f"run: tradespace reproduce {published.system} --write"
+
+
 def test_rows_and_pages_name_only_what_a_reader_can_find(published: Published) -> None:
     """Nobody outside has the brief that a study was written from."""
     texts = [published.path.read_text(), (published.path.parent / "README.md").read_text()]
