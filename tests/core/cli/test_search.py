@@ -121,6 +121,13 @@ def test_json_is_one_document_of_the_agreed_shape(call: Call, folder: Path) -> N
     assert main(["search", "--json", *QUICK, "optimizer.momntum=1"]) == 2
 
 
+def test_json_says_why_there_is_no_gap(call: Call, faulty: Callable[[str], tuple[str, ...]]) -> None:
+    document = json.loads(call("--json", *faulty(""), "optimizer=random")[1])
+    assert (document["gap"], document["certificate"]["method"]) == (None, "the evaluator declares no structure")
+    document = json.loads(call("--json", *QUICK, "optimizer=random")[1])
+    assert 0 <= document["gap"] <= 1 < len(document["certificate"]["method"])
+
+
 def test_equal_arguments_give_equal_fronts_under_a_numbered_name(call: Call) -> None:
     first, second = (json.loads(call("--json", *QUICK)[1]) for _ in range(2))
     assert second["study"] == f"{first['study']}-2"
