@@ -11,7 +11,8 @@ The rules, first match wins; the measurements behind them are in studies/optimiz
    and goes on as pgsam. Choices of two options alone, two or three objectives: the same until the front stands still,
    then most of the rest to a library's NSGA-II, begun afresh.
 6. Orders, with designs enough to learn from: ants (rl_aco), except for one objective over assignments too.
-7. Four choices among numbers or more: nas_evolution, since pgsam is better or far behind there, by chance.
+7. Four choices among numbers or more: nas_evolution, since pgsam is better or far behind there, by chance. With 10,000
+   designs or more and two or three objectives: 2,000, then most of the rest to a library's NSGA-II, begun afresh.
 8. Everything else (mixed and conditional spaces): pgsam, from the evaluator's suggested plans where it has any.
 """
 
@@ -35,6 +36,7 @@ _MANY = 4  # variables
 _HURRY = 3.0  # seconds
 _SMS = 3  # objectives up to which hypervolume contributions are cheap
 _ORDERED = 1500  # designs from which ants that learn orders overtake pgsam
+_LASTING = 10_000  # designs from which nas_evolution gets a population in reserve
 _ENUMERABLE = 10_000  # designs priced whole where the budget is not a number of designs
 
 
@@ -132,7 +134,7 @@ def _hurried(view: SearchView, why: str) -> Chosen:
 def _unstructured(view: SearchView) -> Chosen:
     from tradespace_optimizers.learned_chain import LearnedChain, LearnedChainOptions
     from tradespace_optimizers.learned_chain_model import entries_of
-    from tradespace_optimizers.relay import of_pairs
+    from tradespace_optimizers.relay import of_knobs, of_pairs
 
     if _bits(view.space) and 1 < len(view.objectives) <= _SMS:
         why = "choices of two options"
@@ -146,6 +148,9 @@ def _unstructured(view: SearchView) -> Chosen:
         if enough and view.suggestions is None and (len(view.objectives) > 1 or "Choice" not in kinds):
             return Chosen("rl_aco", "orders and no declared structure", lambda: _ants(view))
     if _knobs(view.space):
+        if (view.evaluations or _ENUMERABLE) >= _LASTING and 1 < len(view.objectives) <= _SMS:
+            why = "many choices among numbers"
+            return Chosen("nas_evolution and nsga2 in relay", why, lambda: of_knobs(view))
         return Chosen("nas_evolution", "many choices among numbers", lambda: _evolution(view))
     seeded = " and suggested plans" if view.suggestions is not None else ""
     return Chosen("pgsam", f"variables of kind {', '.join(sorted(kinds))}{seeded}", lambda: _pgsam(view))

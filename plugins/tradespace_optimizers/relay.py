@@ -3,7 +3,7 @@
 All start with the same number of designs. After that a turn goes to the member that is furthest behind its share, which
 is its part of the recent gains per design, never less than a floor. Members that do not mind are told what the others
 found, and `Neighbours` search around the common front. Turns follow from tells alone, so a resumed search goes on as it
-would have. A `Reserve` waits instead until the front of another stands still.
+would have. A `Reserve` waits instead until the front of another stands still, or for some designs.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _STILL, _LEAST_STILL = 0.05, 200  # share of the budget, and designs, in which a
 _LITTLE = 3e-3  # that gains less than this stands still
 _KEPT = 0.25  # share of the rest that the first keeps beside the reserve
 _BUDGET = 10_000  # designs, where the budget is not a number of designs
+_AGED = 2000  # designs that evolution has alone
 _LIMIT = 50_000  # members
 
 
@@ -137,18 +138,27 @@ class Relay:
 
 class Reserve:
     """Runs ``first`` until the front stands still, then gives most designs to ``reserve``, which begins on its own.
+    ``after``: it begins after so many designs instead.
 
     What a population that began afresh still holds, parts that are worth nothing until all are there, a search that
     follows its front lost early. The reserve is told its own designs alone: next to a good front its first ones would
-    not survive. ``may``: whether the time has come to look at gains at all. ``size``: of the budget in designs.
+    not survive. ``may``: whether the time has come to look at gains at all, None for always. ``size``: of the budget in
+    designs.
     """
 
     Options: ClassVar[type] = object
 
     def __init__(
-        self, objectives: int, first: Optimizer, reserve: Optimizer, *, size: int, may: Callable[[], bool]
+        self,
+        objectives: int,
+        first: Optimizer,
+        reserve: Optimizer,
+        *,
+        size: int,
+        may: Callable[[], bool] | None = None,
+        after: int | None = None,
     ) -> None:
-        self._pair, self._may = (first, reserve), may
+        self._pair, self._may, self._after = (first, reserve), may, after
         self._front = Members(objectives, _LIMIT)
         self._window = max(_LEAST_STILL, int(_STILL * size))
         self._spent, self._turn = [0, 0], 0
@@ -166,7 +176,8 @@ class Reserve:
     @property
     def note(self) -> str:
         own = str(getattr(self._pair[0], "note", ""))
-        called = f"the front stood still after {self._since} designs, {self._spent[1]} of the rest by the reserve"
+        why = "the front stood still " if self._after is None else ""
+        called = f"{why}after {self._since} designs, {self._spent[1]} of the rest by the reserve"
         return "; ".join(part for part in (own, called if self._since else "") if part)
 
     def ask(self, n: int, rng: Rng) -> Designs:
@@ -179,9 +190,14 @@ class Reserve:
             more = self._spent[0] - self._since
             self._turn = int(more >= _KEPT * (more + self._spent[1]))
             return
-        self._front.add(scores, designs.digest)
-        if self._may() and self._front.feasible and self._stands_still():
+        if self._due(designs, scores):
             self._since, self._turn = self._spent[0], 1
+
+    def _due(self, designs: Designs, scores: Scores) -> bool:
+        if self._after is not None:
+            return self._spent[0] >= self._after
+        self._front.add(scores, designs.digest)
+        return (self._may is None or self._may()) and self._front.feasible and self._stands_still()
 
     def _stands_still(self) -> bool:
         """Whether the last window added less than a small share of the front's hypervolume."""
@@ -232,6 +248,19 @@ def of_pairs(view: SearchView) -> Reserve:
     nsga2 = family.NSGA2(view, family.GeneticOptions(mutation_prob=1.0))
     size = view.evaluations or _BUDGET
     return Reserve(len(view.objectives), chain, nsga2, size=size, may=lambda: chain.holds is False)
+
+
+def of_knobs(view: SearchView) -> Reserve:
+    """For choices among numbers: nas_evolution, then most designs to NSGA-II, begun afresh.
+
+    Evolution is ahead early; late it gains little, where a population that ranks by crowding still fills its front.
+    """
+    from tradespace_optimizers import pymoo_family as family
+    from tradespace_optimizers.nas_evolution import NASEvolution
+
+    evolution, nsga2 = NASEvolution(view, NASEvolution.Options()), family.NSGA2(view, family.GeneticOptions())
+    size = view.evaluations or _BUDGET
+    return Reserve(len(view.objectives), evolution, nsga2, size=size, after=_AGED)
 
 
 def by_numbers(view: SearchView) -> Relay:

@@ -171,9 +171,17 @@ class _Watched:
 
 def test_choices_among_numbers_are_evolved() -> None:
     knobs = Distances(Space(*(Choice(f"knob{i}", (1, 2, 4, 8)) for i in range(12))))
-    assert _choice(knobs, ["distance0", "distance1"])[0] == "nas_evolution"
+    assert _choice(knobs, ["distance0", "distance1"], evaluations=4000)[0] == "nas_evolution"
     named = Distances(Space(*(Choice(f"knob{i}", ("a", "b", "c", "d")) for i in range(12))))
     assert _choice(named, ["distance0", "distance1"])[0] == "pgsam"
+
+
+def test_long_searches_of_choices_among_numbers_get_a_population_in_reserve() -> None:
+    knobs = Distances(Space(*(Choice(f"knob{i}", (1, 2, 4, 8)) for i in range(12))))
+    assert _choice(knobs, ["distance0", "distance1"], evaluations=10_000)[0] == "nas_evolution and nsga2 in relay"
+    runs = [search(knobs, ["distance0", "distance1"], optimizer="auto", evaluations=10_000, seed=1) for _ in range(2)]
+    assert "of the rest by the reserve" in runs[0].note and runs[0].ids == runs[1].ids
+    assert _choice(knobs, ["distance0"], evaluations=10_000)[0] == "nas_evolution"
 
 
 def test_a_space_no_larger_than_the_budget_is_priced_whole() -> None:
