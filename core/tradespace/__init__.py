@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from tradespace.plans import Plan, read_plan
     from tradespace.plugins import Registry, registry
     from tradespace.precisions import Precision
-    from tradespace.problem import ChainTerm, Declined, Metric, Prices, Problem, Structure
+    from tradespace.problem import ChainTerm, Declined, Graph, MaxTerm, Metric, Prices, Problem, Structure
     from tradespace.search import Front, search
     from tradespace.settings import Setting, bind
+    from tradespace.structures import graph_structure, per_variable
     from tradespace.targets import Target, load_target
     from tradespace.workloads import OperatorGraph, load_workload
 
@@ -34,6 +35,10 @@ _HOME = {
     "Problem": "problem",
     "Structure": "problem",
     "ChainTerm": "problem",
+    "MaxTerm": "problem",
+    "Graph": "problem",
+    "graph_structure": "structures",
+    "per_variable": "structures",
     "Declined": "problem",
     "search": "search",
     "Front": "search",
@@ -65,6 +70,10 @@ __all__ = [  # noqa: RUF022 - in the order of the way through the house
     "Problem",
     "Structure",
     "ChainTerm",
+    "MaxTerm",
+    "Graph",
+    "graph_structure",
+    "per_variable",
     "Declined",
     "search",
     "Front",

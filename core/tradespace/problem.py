@@ -220,6 +220,13 @@ class Problem:
 
     def structure(self) -> Structure | None:
         own = getattr(self.evaluator, "structure", None)
+        if own is not None and not callable(own):
+            raise PluginError(
+                "structure is a method that returns a Structure or None",
+                value=f"an attribute of type {type(own).__name__}",
+                where=type(self.evaluator).__name__,
+                remedy="Write 'def structure(self): return ...'.",
+            )
         return own() if own is not None else None
 
     def repair(self, designs: Designs) -> Designs:

@@ -10,6 +10,7 @@ from tradespace.designs import Designs
 from tradespace.errors import PluginError, ProblemError, TradespaceError, UnknownName
 from tradespace.plugins import Registry
 from tradespace.problem import Evaluator, Problem
+from tradespace.search.claims import check_shape
 from tradespace.search.contract import Budget, Observer, Optimizer, SearchView, whole
 from tradespace.search.directions import minimised
 from tradespace.search.faults import guarded
@@ -77,6 +78,7 @@ def search(
 def view_of(problem: Problem, budget: Budget) -> SearchView:
     """What an optimizer may know of a problem and its budget."""
     with guarded(f"structure of {type(problem.evaluator).__name__}"):
+        check_shape(problem, problem.structure())
         structure = minimised(problem, with_constraints(problem))
     suggest = getattr(problem.evaluator, "suggest", None)
     return SearchView(

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from tradespace.search.contract import rng
 
 if TYPE_CHECKING:
+    from tradespace.designs import Designs
     from tradespace.problem import ChainTerm, Graph, Problem, Scores, Structure
 
 Array = NDArray[np.float64]
 
 _SAMPLE = 256
+SAMPLED = f"homogeneous and {_SAMPLE} random designs"
 _MARGIN = 0.1
 _EXACT_POINTS = {1: 10**9, 2: 10**6, 3: 10**5, 4: 20_000, 5: 2000, 6: 400}
 _FEW = 60
@@ -81,7 +83,16 @@ def igd_plus(objectives: Array, reference: Array, box: Box) -> float:
     return float(moocore.igd_plus(box.normalise(objectives), ref=box.normalise(reference)))
 
 
-def reference_box(problem: Problem, first: Scores | None = None) -> Box:
+def reference_sample(problem: Problem) -> tuple[Designs, Scores]:
+    """The homogeneous designs and 256 random ones, repaired and priced; the first stands at the end once more, so that
+    prices which differ for one design show."""
+    space = problem.space
+    sample = space.concat([space.homogeneous(), space.sample(_SAMPLE, rng(0, 0, "reference"))])
+    sample = problem.repair(sample.take(np.append(np.arange(len(sample)), 0)))
+    return sample, problem.score(sample)
+
+
+def reference_box(problem: Problem, first: Scores | None = None, note: str = "the first batch") -> Box:
     """The box of a problem, independent of optimizer and seed.
 
     Nadir: worst values of the non-dominated feasible designs among the homogeneous and 256 random ones. Ideal: the
@@ -89,11 +100,7 @@ def reference_box(problem: Problem, first: Scores | None = None) -> Box:
     measure are not asked for a sample: their box comes from ``first``, the first batch.
     """
     if first is None:
-        space = problem.space
-        sample = space.concat([space.homogeneous(), space.sample(_SAMPLE, rng(0, 0, "reference"))])
-        first, note = problem.score(problem.repair(sample)), f"homogeneous and {_SAMPLE} random designs"
-    else:
-        note = "the first batch"
+        (_, first), note = reference_sample(problem), SAMPLED
     objectives = first.objectives[first.feasible]
     if not len(objectives):
         objectives, note = first.objectives, f"{note}; none of them feasible"

@@ -15,6 +15,7 @@ from tradespace.designs import Designs
 from tradespace.errors import PluginError, ProblemError, StudyError, TradespaceError
 from tradespace.problem import Prices, Problem, Scores
 from tradespace.search.archive import Archive
+from tradespace.search.claims import verified
 from tradespace.search.contract import (
     Batch,
     Budget,
@@ -29,9 +30,10 @@ from tradespace.search.contract import (
 from tradespace.search.diagnosis import Relaxations
 from tradespace.search.faults import guarded
 from tradespace.search.front import Front, HistoryPoint, front_of
-from tradespace.search.indicators import Box, hypervolume, reference_box
+from tradespace.search.indicators import SAMPLED, Box, hypervolume, reference_box, reference_sample
 
 _GAIN = 1e-6
+_SAME = 1e-9  # relative: sums over a batch may round differently
 _PACE = 1.02
 _CHEAP = 1e-3  # seconds a design
 
@@ -54,6 +56,7 @@ class _Run:
     stopped: str = ""
     stale: bool = False  # the archive changed since its hypervolume was measured
     due: float = 0.0  # evaluations from which on it is measured next
+    doubt: str = ""  # what the reference designs say against the evaluator
 
     @property
     def seconds(self) -> float:
@@ -92,7 +95,10 @@ def run(
     try:
         if problem.deterministic:
             with guarded(f"price of {type(problem.evaluator).__name__}, reference designs"):
-                state.box = reference_box(problem)
+                designs, scores = reference_sample(problem)
+                verified(problem, designs, scores.prices)
+                state.box = reference_box(problem, scores, SAMPLED)
+                state.doubt = _differing(scores.prices)
         while not state.stopped:
             _step(state, optimizer, budget, seed, batch or int(optimizer.batch), observers, replay)
         if _cheap(state):
@@ -110,7 +116,7 @@ def run(
 
 def _front(state: _Run, optimizer: Optimizer, name: str, seed: int, interrupted: bool) -> Front:
     _settle(state)
-    return front_of(
+    front = front_of(
         state.problem,
         state.archive,
         state.box,
@@ -124,6 +130,17 @@ def _front(state: _Run, optimizer: Optimizer, name: str, seed: int, interrupted:
         interrupted=interrupted,
         note=str(getattr(optimizer, "note", "")),
     )
+    return replace(front, note="; ".join(part for part in (front.note, state.doubt) if part))
+
+
+def _differing(prices: Prices) -> str:
+    """The first reference design is also the last: what to say if it has two prices."""
+    for name, column in prices.items():
+        first, last = float(column[0]), float(column[-1])
+        if abs(first - last) > _SAME * max(abs(first), abs(last)):
+            two = f"one design is priced {first:.6g} and {last:.6g} in {name}"
+            return f"{two}: an evaluator that measures or draws random numbers says deterministic = False"
+    return ""
 
 
 def _cheap(state: _Run) -> bool:

@@ -8,7 +8,7 @@ assert report.passed, str(report)
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradespace import units
-from tradespace.costs.held import remembered
-from tradespace.designs import Choice, Composition, Designs, Space
-from tradespace.problem import ChainTerm, Metric, Prices, Structure, check_prices
-from tradespace.search.graph_labels import graph_sums
+from tradespace.designs import Designs, Space
+from tradespace.errors import TradespaceError
+from tradespace.problem import Metric, Prices, Problem, check_prices
+from tradespace.search.claims import check_shape, check_values
 from tradespace.testing import problems
 from tradespace.testing.report import Kit, KitReport, fail, not_applicable
 
@@ -228,75 +228,21 @@ def suggestions_are_designs(subject: EvaluatorSubject) -> None:
 
 
 def structure_holds(subject: EvaluatorSubject) -> None:
-    """Declared structure is true on random designs: exact sums are the price, bounds and limits never exceed it."""
-    structure = getattr(subject.evaluator, "structure", lambda: None)()
-    if structure is None:
-        not_applicable("declares no structure")
+    """Declared structure is true on random designs: exact forms are the price, bounds and limits never exceed it."""
+    problem = Problem.of(subject.evaluator, [subject.evaluator.metrics[0].name])
+    try:
+        structure = problem.structure()
+        if structure is None:
+            not_applicable("declares no structure")
+        check_shape(problem, structure)
+        prices = subject.price(subject.designs)
+        check_values(structure, subject.designs, prices, "structure", tolerance=EXACT, strict=True)
+    except TradespaceError as error:
+        fail(str(error))
     directions = {metric.name: metric.direction for metric in subject.evaluator.metrics}
-    state, states = _apart(subject, structure) if structure.apart else _states(subject, structure.variables)
-    graph, own = structure.graph, state
-    if structure.links is not None:
-        try:
-            state, states = remembered(structure.links, state, states), structure.links.shape[1]
-        except ValueError as error:
-            fail(f"links forbid {error}, which the space allows")
-    prices = subject.price(subject.designs)
-    sums = [(name, term, _chain_sum(term, state, states, name)) for name, term in structure.terms.items()]
-    if graph is not None:
-        sums += [(name, term, graph_sums(graph, term, own)) for name, term in graph.terms.items()]
-    for name, term, total in sums:
-        if directions.get(name) != "min":
+    for name in (*structure.terms, *structure.maxima):
+        if directions[name] != "min":
             fail(f"'{name}' is no metric of direction 'min'")
-        price = prices[name]
-        slack = EXACT * np.maximum(np.abs(price), np.abs(total))
-        wrong = np.abs(total - price) > slack if term.exact else total > price + slack
-        if wrong.any():
-            i = int(np.flatnonzero(wrong)[0])
-            rule = "equal to" if term.exact else "at most"
-            fail(f"'{name}' of design {i}: the sum is {total[i]!r}, must be {rule} the price {price[i]!r}")
-    for name, (unary, limit) in structure.limits.items():
-        over = _chain_sum(ChainTerm(unary), state, states, name) / limit - 1.0
-        if name not in prices.violations:
-            fail(f"limit '{name}' is no violation")
-        wrong = over > prices.violations[name] + EXACT * np.maximum(1.0, np.abs(over))
-        if wrong.any():
-            i = int(np.flatnonzero(wrong)[0])
-            fail(f"limit '{name}' of design {i}: {over[i]!r} is above the priced {prices.violations[name][i]!r}")
-
-
-def _states(subject: EvaluatorSubject, names: Sequence[str]) -> tuple[Array, int]:
-    """(N, n) state numbers, mixed radix with the last variable fastest, and the number of states."""
-    state, states = np.zeros((len(subject.designs), 1), np.int64), 1
-    for name in names:
-        variable = subject.space[name]
-        codes = subject.designs.columns[name].astype(np.int64)
-        if isinstance(variable, Composition):
-            codes = np.stack([np.repeat(np.arange(len(row)), row) for row in codes])
-        elif not isinstance(variable, Choice):
-            fail(f"structure variable '{name}' is no Choice and no Composition")
-        if state.shape[1] not in (1, codes.shape[1]):
-            fail(f"structure variables differ in length: {codes.shape[1]} and {state.shape[1]}")
-        options = len(variable.options) if isinstance(variable, Choice) else variable.width
-        state, states = state * options + codes, states * options
-    return state, states
-
-
-def _apart(subject: EvaluatorSubject, structure: Structure) -> tuple[Array, int]:
-    """(N, n) codes of the variables one after the other, and how many states a term has."""
-    codes = [subject.designs.columns[name].astype(np.int64) for name in structure.variables]
-    return np.concatenate(codes, axis=1), next(iter(structure.terms.values())).unary.shape[1]
-
-
-def _chain_sum(term: ChainTerm, state: Array, states: int, name: str) -> Array:
-    n = state.shape[1]
-    if term.unary.shape != (n, states):
-        fail(f"unary of '{name}' has shape {term.unary.shape}, needs {(n, states)}")
-    total = term.unary[np.arange(n), state].sum(axis=1)
-    if term.pair is not None:
-        if term.pair.shape != (n - 1, states, states):
-            fail(f"pair of '{name}' has shape {term.pair.shape}, needs {(n - 1, states, states)}")
-        total = total + term.pair[np.arange(n - 1), state[:, :-1], state[:, 1:]].sum(axis=1)
-    return np.asarray(total, np.float64)
 
 
 KIT: Kit[EvaluatorSubject] = Kit(
