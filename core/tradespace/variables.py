@@ -21,6 +21,8 @@ from tradespace.errors import DesignError, UnknownName, suggestion
 Array = NDArray[Any]
 When = Mapping[str, tuple[Any, ...]]
 
+_WIDE = 100  # range of whole numbers beyond which near changes are of all scales
+
 
 @runtime_checkable
 class Variable(Protocol):
@@ -208,15 +210,20 @@ class Integer:
         u = rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5), (n, self.width))
         return self.repair(np.exp(u))
 
+    def _reach(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array | int:
+        span = self.high - self.low
+        return span if span <= _WIDE else span * (0.1 * span) ** -rng.random(shape)
+
     def mutate(self, columns: Array, mask: Array, rng: np.random.Generator) -> Array:
-        """Half of the changes are near (a tenth of the range), half anywhere; never to the same value."""
+        """Half of the changes are near, half anywhere; never to the same value. Near: a tenth of the range; where
+        that is wide, down to one, all scales alike, since steps of one size hardly settle there (ours)."""
         if self.low == self.high:
             return columns.copy()
         draw = rng.standard_normal(columns.shape)
         if self.log:
             near = columns * np.exp(draw * 0.1 * math.log(self.high / self.low))
         else:
-            near = columns + draw * 0.1 * (self.high - self.low)
+            near = columns + draw * 0.1 * self._reach(columns.shape, rng)
         moved = np.where(rng.random(columns.shape) < 0.5, self.repair(near), self.sample(len(columns), rng))
         up = np.where(columns < self.high, 1, -1)
         moved = np.where(moved == columns, columns + np.where(draw > 0, up, np.where(columns > self.low, -1, 1)), moved)

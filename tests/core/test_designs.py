@@ -226,3 +226,12 @@ def test_any_numbers_become_a_valid_design(raw: list[float]) -> None:
     designs = space.unflatten(np.asarray([raw]))
     assert same(designs, space.repair(designs))
     assert sorted(designs["o"][0]) == list(range(5)) and 0 <= designs["r"][0] <= 1
+
+
+def test_wide_whole_numbers_move_by_all_scales() -> None:
+    space, rng = Space(Integer("n", 0, 1_000_000)), np.random.default_rng(3)
+    start = space.sample(4000, rng)
+    moved = np.abs(space.mutate(start, rng).columns["n"] - start.columns["n"])
+    assert (moved > 0).all()
+    shares = [((moved >= low) & (moved < 10 * low)).mean() for low in (1, 10, 100, 1000, 10_000)]
+    assert min(shares) > 0.05
