@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.core.search.toys import RandomChain
+from tests.core.search.toys import RandomChain, brute_front, everything
 from tests.core.test_structures import Cells, Network
 
 import tradespace as ts
 from tradespace.designs import Designs
 from tradespace.errors import TradespaceError
 from tradespace.problem import ChainTerm, MaxTerm, Prices, Structure
+from tradespace.testing.evaluators import check_evaluator
 
 GOALS = ["cost0", "cost1"]
 Change = Callable[[Structure], Any]
@@ -125,6 +127,21 @@ def test_what_is_true_passes_in_single_precision_and_where_designs_cannot_run() 
 
     assert len(ts.search(Single(3, n=8, shift=0.1), GOALS, evaluations=200))
     assert len(ts.search(RandomChain(3, n=8, shift=-30.0), GOALS, evaluations=200))  # sums around nought
+
+
+def test_the_chain_of_the_page_is_solved_exactly() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text()
+    source = next(part for part in page.split("```python")[1:] if "class Stages" in part).split("```")[0]
+    known: dict[str, Any] = {}
+    exec(compile(source, "docs/plugins.md", "exec"), known)
+    evaluator = known["Stages"]()
+    assert check_evaluator(evaluator).passed
+    for goals in (["period", "loss"], ["energy", "loss"], ["max:energy", "loss"]):
+        _, scores = everything(ts.Problem.of(evaluator, goals))
+        front = ts.search(evaluator, goals, optimizer="chain_exact")
+        assert front.note == "exact" and np.allclose(np.unique(front.minimised, axis=0), brute_front(scores.objectives))
+        auto = ts.search(evaluator, goals, evaluations=2000)
+        assert "declared_chain" in auto.note and auto.hypervolume == pytest.approx(front.hypervolume)
 
 
 def test_declarations_are_public() -> None:
