@@ -28,7 +28,15 @@ def minimised(problem: Problem, structure: Structure | None) -> Structure | None
     if graph is not None:
         known = {name: term for name, term in graph.maxima.items() if name not in turned}
         graph = replace(graph, terms=_turned(graph.terms, turned & set(graph.maxima), turned), maxima=known)
-    return replace(structure, terms=terms, maxima=maxima, graph=graph, tasks=None)
+    tasks = None if structure.tasks is not None and turned & set(_schedules()) else structure.tasks
+    return replace(structure, terms=terms, maxima=maxima, graph=graph, tasks=tasks)
+
+
+def _schedules() -> Mapping[str, int]:
+    """The metrics that solvers of a task graph make small."""
+    from tradespace.costs.schedules_structure import MINIMISED
+
+    return MINIMISED
 
 
 def _turned(terms: Mapping[str, ChainTerm], loose: set[str], turned: set[str]) -> dict[str, ChainTerm]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.core.search.toys import RandomChain, brute_front, everything
 from tests.core.test_structures import Network
+from tests.plugins.optimizers.test_schedule_search import bound, workflow
 
 from tradespace.problem import ChainTerm, MaxTerm, Metric, Problem, Structure
 from tradespace.search import Budget, search, view_of
@@ -87,3 +88,12 @@ def test_graphs_are_turned_too(goals: list[str]) -> None:
     front = search(Network(1, full=True), goals, optimizer="chain_exact")
     assert front.note == "exact" and np.array_equal(np.unique(front.minimised, axis=0), best)
     assert not structure_of(Network(1, worst=True), ["max:cost0", "cost1"]).graph.groups("cost0")  # type: ignore[union-attr]
+
+
+def test_schedules_are_not_made_small_where_they_are_to_be_large() -> None:
+    evaluator = bound(workflow(5, 0), "processors-3")
+    assert structure_of(evaluator, ["makespan"]).tasks is not None
+    assert structure_of(evaluator, ["utilisation"]).tasks is not None  # large is good: solvers refuse it themselves
+    assert structure_of(evaluator, ["max:makespan"]).tasks is None
+    front = search(evaluator, ["max:makespan"], evaluations=200)
+    assert front.values[0, 0] > search(evaluator, ["makespan"], evaluations=200).values[0, 0]
