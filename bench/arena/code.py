@@ -1,13 +1,15 @@
 """Digests of what a result depends on: the code of its optimizer and the prices of its instance.
 
 The code is the optimizer's module with every module of the plugin and of `tradespace.search` that it imports, wherever
-the import stands; comments, docstrings and layout do not count. Libraries count by their versions.
+the import stands; comments, docstrings and layout do not count. Libraries count by their versions. Of our code peers use what removes
+dominated designs alone.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import inspect
 from functools import cache
 from importlib import metadata, util
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any
 
 from bench.arena.cells import ablations
 from bench.arena.peers import PEERS
+
+from tradespace.search.indicators import nondominated
 
 _FOLLOWED = ("tradespace_optimizers.", "tradespace.search.", "tradespace.costs.labels", "tradespace.costs.sweep")
 _LIBRARIES = ("pymoo", "moocore", "optuna", "numpy")
@@ -58,7 +62,11 @@ def _digest(optimizer: str, chosen: str) -> str:
         cls: Any = registry().load("optimizers", name)
         roots = [cls.__module__]
         h.update(repr(ablations().get(optimizer, "")).encode() if optimizer.startswith("pgsam no ") else b"")
-    modules = _closure(tuple(roots), _APART) | _closure((chosen,)) if chosen else _closure(tuple(roots))
+    if optimizer in PEERS:
+        modules = frozenset(roots)
+        h.update(inspect.getsource(nondominated).encode())
+    else:
+        modules = _closure(tuple(roots), _APART) | _closure((chosen,)) if chosen else _closure(tuple(roots))
     for module in sorted(modules):
         h.update(f"{module} {_plain(module)}".encode())
     if optimizer in PEERS or any(word in name for word in ("auto", "nsga", "optuna", "moea")):
