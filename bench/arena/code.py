@@ -1,8 +1,8 @@
 """Digests of what a result depends on: the code of its optimizer and the prices of its instance.
 
 The code is the optimizer's module with every module of the plugin and of `tradespace.search` that it imports, wherever
-the import stands; comments, docstrings and layout do not count. Libraries count by their versions. Of our code peers use what removes
-dominated designs alone.
+the import stands; comments, docstrings and layout do not count. Libraries count by their versions. Peers use nothing of
+ours but what removes dominated designs.
 """
 
 from __future__ import annotations
