@@ -51,7 +51,7 @@ class Four:
 def available(name: str) -> Any:
     """The optimizer's class; skips where its package is not installed."""
     cls = registry().load("optimizers", name)
-    known = supports.declared(name, cls)
+    known = supports.declared(cls)
     if known is not None and known.extra is not None:
         pytest.importorskip(known.extra[0], reason=f"the extra '{known.extra[1]}' is not installed")
     return cls
