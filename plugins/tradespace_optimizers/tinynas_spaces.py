@@ -1,6 +1,6 @@
 """Stage 1 of TinyNAS: which part of a space is worth searching, decided by statistics of what fits.
 
-MCUNet (arXiv 2007.10319, section 3.1) draws 1,000 networks in each of 108 spaces (width x resolution), keeps those
+MCUNet (arXiv 2007.10319, section 3.1) draws 1,000 networks in each of 12 x 9 spaces (resolution x width), keeps those
 that fit and takes the space whose survivors have most FLOPs on average. Ours: any variables may span the spaces;
 samples are spent by successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943) because here every sample
 counts, and an additive model, once it predicts what it has not seen, adds networks that nobody prices to a space's
